@@ -1,0 +1,3 @@
+"""Maskwright: an encoder workshop."""
+
+__version__ = "0.1.0"

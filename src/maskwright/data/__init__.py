@@ -1,0 +1,1 @@
+"""From documents or labelled rows to batches: which examples, in which step, laid end to end."""

@@ -1,0 +1,175 @@
+"""What a model and an objective receive: tokens laid end to end, and where the targets are.
+
+Also ``Sample``, one sequence on its way there.  Collation is a chain of stages, each a small picklable object that turns a
+sample into a sample (one hides tokens, one adds a label), ended by laying the samples end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maskwright.keys import Key
+from maskwright.nn.layout import Layout, Ragged
+
+__all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target"]
+
+IGNORED = -100
+"""Label of a place that only fills up; what PyTorch's cross-entropy ignores by default."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one objective has to predict in a batch."""
+
+    rows: Tensor
+    """(M,) int64: rows of hidden_TD to predict from."""
+    labels: Tensor
+    """(M,) int64 classes or float32 values; IGNORED where a row only fills up."""
+    count: int
+    """Valid targets: M less the rows that fill up."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences laid end to end."""
+
+    ids_T: Tensor
+    """(T,) int64."""
+    positions_T: Tensor
+    """(T,) int64, from 0 in each sequence."""
+    segments_T: Tensor
+    """(T,) int64."""
+    layout: Layout
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    examples: tuple[int, ...] = ()
+    """Numbers of the examples in their source, to name a batch that went wrong."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that belong to a sequence."""
+        return int(self.layout.cu[-1]) if isinstance(self.layout, Ragged) else len(self.ids_T)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the same batch on another device."""
+        return replace(
+            self,
+            ids_T=self.ids_T.to(device, non_blocking=non_blocking),
+            positions_T=self.positions_T.to(device, non_blocking=non_blocking),
+            segments_T=self.segments_T.to(device, non_blocking=non_blocking),
+            layout=self.layout.to(device, non_blocking),
+            targets={
+                name: replace(
+                    target,
+                    rows=target.rows.to(device, non_blocking=non_blocking),
+                    labels=target.labels.to(device, non_blocking=non_blocking),
+                )
+                for name, target in self.targets.items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sequence with its special tokens."""
+
+    ids: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    special: NDArray[np.bool_]
+    """True for [CLS], [SEP] and the like."""
+    starts_word: NDArray[np.bool_]
+    number: int
+    """Which example of its source this is."""
+    label: float = 0
+    """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere)."""
+    targets: Mapping[str, tuple[NDArray[np.int64], NDArray[np.generic]]] = field(default_factory=dict)
+    """Objective -> (places in the sequence, labels)."""
+
+    @classmethod
+    def of(
+        cls,
+        segments: Sequence[tuple[NDArray[np.generic], NDArray[np.bool_]]],
+        cls_id: int,
+        sep_id: int,
+        number: int,
+        label: float = 0,
+    ) -> Sample:
+        """Join (ids, starts_word) segments as BERT does: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]."""
+        length = 1 + sum(len(ids) + 1 for ids, _ in segments)
+        ids_all = np.full(length, sep_id, dtype=np.int64)
+        which = np.zeros(length, dtype=np.int64)
+        special, starts = np.ones(length, dtype=np.bool_), np.ones(length, dtype=np.bool_)
+        ids_all[0] = cls_id
+        at = 1
+        for segment, (ids, starts_word) in enumerate(segments):
+            end = at + len(ids)
+            ids_all[at:end], starts[at:end], special[at:end] = ids, starts_word, False
+            which[at : end + 1] = segment
+            at = end + 1
+        return cls(ids_all, which, special, starts, number, label)
+
+    def with_target(self, name: str, places: NDArray[np.int64], labels: NDArray[np.generic]) -> Sample:
+        """Return the sample with one more objective's targets."""
+        return replace(self, targets={**self.targets, name: (places, labels)})
+
+
+class Stage(Protocol):
+    """One step of collation.  Runs in loader workers: small, picklable, no torch module; all randomness from the key."""
+
+    def __call__(self, sample: Sample, key: Key) -> Sample:
+        """Return the sample changed or labelled."""
+        ...
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Samples through the stages, then end to end into a batch."""
+
+    stages: tuple[Stage, ...]
+    pad_id: int
+    round_tokens: int = 64
+    """T is rounded up to a multiple of this: matrix kernels are prepared once a shape, and new shapes cost milliseconds."""
+    round_targets: int = 16
+    """Likewise M, for objectives that predict from single tokens."""
+
+    def __call__(self, samples: Sequence[Sample], key: Key) -> Batch:
+        """Make one batch; ``key`` holds the seed and the epoch, each sample's number completes it."""
+        for stage in self.stages:
+            samples = [stage(sample, key.at(sample.number)) for sample in samples]
+        lengths = [len(sample.ids) for sample in samples]
+        total = _round_up(sum(lengths), self.round_tokens)
+        ids, positions = np.full(total, self.pad_id, dtype=np.int64), np.zeros(total, dtype=np.int64)
+        segments = np.zeros(total, dtype=np.int64)
+        begins = np.cumsum([0, *lengths])
+        for sample, begin, end in zip(samples, begins, begins[1:], strict=False):
+            ids[begin:end], segments[begin:end] = sample.ids, sample.segments
+            positions[begin:end] = np.arange(end - begin)
+        return Batch(
+            torch.from_numpy(ids),
+            torch.from_numpy(positions),
+            torch.from_numpy(segments),
+            Ragged.of(lengths, total),
+            {name: self._join(name, samples, begins) for name in samples[0].targets},
+            tuple(sample.number for sample in samples),
+        )
+
+    def _join(self, name: str, samples: Sequence[Sample], begins: NDArray[np.int64]) -> Target:
+        pairs = [sample.targets[name] for sample in samples]
+        rows = np.concatenate([places + begin for (places, _), begin in zip(pairs, begins, strict=False)])
+        labels = np.concatenate([labels for _, labels in pairs])
+        count = len(rows)
+        if labels.dtype == np.int64 and count > len(samples):
+            extra = _round_up(count, self.round_targets) - count
+            rows = np.concatenate([rows, np.zeros(extra, dtype=np.int64)])
+            labels = np.concatenate([labels, np.full(extra, IGNORED)])
+        return Target(torch.from_numpy(rows), torch.from_numpy(labels), count)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

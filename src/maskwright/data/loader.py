@@ -1,0 +1,136 @@
+"""Batches of any step of a run, in order, made here or in worker processes: the same ones either way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from maskwright.data.batch import Batch, Collator
+from maskwright.data.plan import Budget, Plan
+from maskwright.data.source import Source
+from maskwright.errors import InputError
+from maskwright.keys import Key
+
+__all__ = ["Loader", "Place", "StepData"]
+
+
+class Place(NamedTuple):
+    """Where a run is in its data: the next step to take."""
+
+    epoch: int
+    step: int
+
+
+class StepData(NamedTuple):
+    """One optimiser step's share for this rank."""
+
+    place: Place
+    """Of this step."""
+    next: Place
+    """Of the step after it."""
+    batches: list[Batch]
+    """Micro-batches."""
+
+
+@dataclass(frozen=True)
+class _Steps(Dataset[list[Batch]]):
+    """The steps of one epoch by number.  Travels to loader workers."""
+
+    source: Source
+    plan: Plan
+    collator: Collator
+    key: Key
+    rank: int
+    world: int
+    longest: int | None
+
+    def __len__(self) -> int:
+        return self.plan.steps
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        micros = self.plan.pieces(step, self.world, self.longest)[self.rank]
+        return [
+            self.collator([self.source.sample(self.plan, int(n)) for n in numbers], self.key)
+            for numbers in micros
+            if len(numbers)
+        ]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """An endless run of steps over epochs of a source."""
+
+    source: Source
+    collator: Collator
+    budget: Budget
+    seed: int
+    workers: int = 0
+    """Processes that make batches ahead of time; 0 makes them here."""
+    micro_tokens: int | None = None
+    """Longest micro-batch; a step that is larger is accumulated."""
+    rank: int = 0
+    world: int = 1
+    plans: Path | None = None
+    """Folder in which plans are kept, so that a resume need not make them again."""
+
+    def plan(self, epoch: int) -> Plan:
+        """Return an epoch's plan, from the folder when it is there."""
+        path = None if self.plans is None else self.plans / f"epoch-{epoch:04}.arrow"
+        if path is not None and path.exists():
+            return Plan.load(path)
+        plan = self.source.plan(self.budget, Key(self.seed, epoch))
+        if plan.steps == 0:
+            raise InputError("there is nothing to train on: the data gives no example at this length")
+        if path is not None:
+            plan.save(path)
+            plan = Plan.load(path)
+        return plan
+
+    def steps(self, start: Place) -> Iterator[StepData]:
+        """Yield steps from ``start`` on, for ever."""
+        epoch, first = start
+        while True:
+            plan = self.plan(epoch)
+            steps = _Steps(
+                self.source,
+                plan,
+                self.collator,
+                Key(self.seed, epoch),
+                self.rank,
+                self.world,
+                self.micro_tokens,
+            )
+            numbers = range(first, plan.steps)
+            for number, batches in zip(numbers, self._make(steps, numbers), strict=True):
+                last = number + 1 == plan.steps
+                yield StepData(
+                    Place(epoch, number), Place(epoch + 1, 0) if last else Place(epoch, number + 1), batches
+                )
+            epoch, first = epoch + 1, 0
+
+    def _make(self, steps: _Steps, numbers: range) -> Iterator[list[Batch]]:
+        if self.workers == 0:
+            return (steps[number] for number in numbers)
+        return iter(
+            DataLoader(
+                steps,
+                sampler=list(numbers),
+                batch_size=None,
+                num_workers=self.workers,
+                worker_init_fn=_quiet,
+                prefetch_factor=4,
+            )
+        )
+
+
+def _quiet(worker: int) -> None:
+    """Leave the cores to the training process; Ctrl-C is its business too."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,166 @@
+"""How documents become examples: pairs of segments as BERT makes them, or single runs of whole sentences.
+
+Pairs: Devlin et al. 2019, appendix A.2, and the published ``create_pretraining_data.py``: walk a document, collect sentences up
+to a target length, split them at random into A and B, replace B by text from elsewhere in half of the cases (then B's
+sentences are used again), cut tokens at random from front or back of the longer segment.  Deliberate differences:
+
+- "elsewhere" is always another document (there: up to ten draws, then possibly the same one);
+- the target length, when it is short, and all other choices are keyed by (seed, epoch, document), not by a shared generator.
+
+Columns of a plan made here: A begins, A ends, B begins, B ends (global token offsets), label.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskwright.corpus import TokenColumn
+from maskwright.errors import ConfigError, InputError
+from maskwright.keys import Key, Stream
+
+__all__ = ["FOLLOWS", "RANDOM", "NextPairs", "Pairing", "Runs"]
+
+FOLLOWS, RANDOM = 0, 1
+"""Labels of a pair, as in BERT's weights; the API speaks the names."""
+
+Example = tuple[int, int, int, int, int]
+
+
+class Pairing(Protocol):
+    """How documents become examples.  ``length`` counts special tokens."""
+
+    length: int
+    special: int
+    """Special tokens of an example."""
+
+    def __call__(self, column: TokenColumn, key: Key) -> NDArray[np.int64]:
+        """Return (E, 5): the columns named above; a single segment has an empty B."""
+        ...
+
+
+def _bounds(column: TokenColumn) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Document -> first sentence, and sentence -> first token, over all shards, each with its end."""
+    documents = [shard.first_sentence + np.append(0, shard.document_ends)[:-1] for shard in column.shards]
+    sentences = [shard.first_token + np.append(0, shard.sentence_ends)[:-1] for shard in column.shards]
+    return (
+        np.append(np.concatenate(documents), column.sentences).astype(np.int64),
+        np.append(np.concatenate(sentences), column.tokens).astype(np.int64),
+    )
+
+
+def _check_length(length: int, special: int) -> None:
+    if length < special + 2:
+        raise ConfigError(f"length {length} leaves no room for text beside {special} special tokens; use 16 or more")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Single segments: as many whole sentences of one document as fit; a longer sentence is cut.  No token is lost."""
+
+    length: int
+    short_rate: float = 0.1
+    """Share of documents cut to a random shorter length, so that short inputs are met in pre-training too."""
+    special: int = 2
+
+    def __call__(self, column: TokenColumn, key: Key) -> NDArray[np.int64]:
+        """Return (E, 5), B empty."""
+        _check_length(self.length, self.special)
+        documents, tokens = _bounds(column)
+        examples: list[Example] = []
+        for document in range(len(documents) - 1):
+            room = _target(key.at(document).stream("runs.length"), self.length - self.special, self.short_rate)
+            ends = tokens[documents[document] : documents[document + 1] + 1].tolist()
+            begin = ends[0]
+            while begin < ends[-1]:
+                fits = bisect_left(ends, begin + room + 1) - 1
+                end = ends[fits] if ends[fits] > begin else begin + room
+                examples.append((begin, end, end, end, FOLLOWS))
+                begin = end
+        return np.array(examples, dtype=np.int64).reshape(-1, 5)
+
+
+@dataclass(frozen=True)
+class NextPairs:
+    """Pairs for next-sentence prediction."""
+
+    length: int
+    short_rate: float = 0.1
+    """Share of documents with a random shorter target length."""
+    random_rate: float = 0.5
+    """Share of pairs whose B comes from another document; pairs of one sentence always do."""
+    special: int = 3
+
+    def __call__(self, column: TokenColumn, key: Key) -> NDArray[np.int64]:
+        """Return (E, 5).  InputError when there is only one document, for then nothing is elsewhere."""
+        _check_length(self.length, self.special)
+        if column.documents < 2:
+            raise InputError(
+                "next-sentence prediction needs at least two documents and the corpus has one: "
+                "separate documents by blank lines, or pre-train with --objective mlm"
+            )
+        documents, tokens = _bounds(column)
+        walk = _Walk(self, documents, tokens)
+        return np.array([x for d in range(column.documents) for x in walk(d, key.at(d))], dtype=np.int64).reshape(-1, 5)
+
+
+def _target(draw: Stream, room: int, short_rate: float) -> int:
+    """The length to aim at: all the room, or in a share of the cases anything from 2 tokens up."""
+    return 2 + draw.below(room - 1) if draw.uniform() < short_rate else room
+
+
+class _Walk:
+    """One document's pairs."""
+
+    def __init__(self, rule: NextPairs, documents: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
+        self.rule, self.room = rule, rule.length - rule.special
+        self.documents, self.tokens = documents.tolist(), tokens
+
+    def __call__(self, document: int, key: Key) -> Iterator[Example]:
+        draw = key.stream("nsp.pairs")
+        target = _target(draw, self.room, self.rule.short_rate)
+        first, last = self.documents[document], self.documents[document + 1]
+        ends = self.tokens[first : last + 1].tolist()
+        at, count = 0, last - first
+        while at < count:
+            stop = min(count, bisect_left(ends, ends[at] + target, at + 1))
+            sentences = stop - at
+            split = at + (1 + draw.below(sentences - 1) if sentences > 1 else 1)
+            a = (ends[at], ends[split])
+            if sentences == 1 or draw.uniform() < self.rule.random_rate:
+                b, label, at = self._elsewhere(document, target - (a[1] - a[0]), draw), RANDOM, split
+            else:
+                b, label, at = (ends[split], ends[stop]), FOLLOWS, stop
+            yield (*self._cut(a, b, draw), label)
+
+    def _elsewhere(self, document: int, wanted: int, draw: Stream) -> tuple[int, int]:
+        """At least one sentence, and up to ``wanted`` tokens of sentences, from a random place of another document."""
+        other = draw.below(len(self.documents) - 2)
+        other += other >= document
+        first, last = self.documents[other], self.documents[other + 1]
+        begin = first + draw.below(last - first)
+        start = int(self.tokens[begin])
+        stop = int(np.searchsorted(self.tokens, start + wanted))
+        return start, int(self.tokens[min(last, max(begin + 1, stop))])
+
+    def _cut(self, a: tuple[int, int], b: tuple[int, int], draw: Stream) -> tuple[int, int, int, int]:
+        """Cut the longer segment, token by token, at its front or its back, until the pair fits."""
+        len_a, len_b = a[1] - a[0], b[1] - b[0]
+        excess = len_a + len_b - self.room
+        if excess <= 0:
+            return (*a, *b)
+        # The longer one down to the shorter, then both in turn; on a tie B goes first.
+        from_a = min(excess, max(0, len_a - len_b))
+        from_b = min(excess, max(0, len_b - len_a))
+        from_a, from_b = (
+            from_a + (excess - from_a - from_b) // 2,
+            from_b + (excess - from_a - from_b + 1) // 2,
+        )
+        front_a = int((draw.uniforms(from_a) < 0.5).sum()) if from_a else 0
+        front_b = int((draw.uniforms(from_b) < 0.5).sum()) if from_b else 0
+        return a[0] + front_a, a[1] - from_a + front_a, b[0] + front_b, b[1] - from_b + front_b

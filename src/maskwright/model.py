@@ -1,0 +1,230 @@
+"""A model: a network, its tokenizer, and the folder that they live in.
+
+``load("folder")`` or ``load("org/name")`` gives a ``Model``: an ``nn.Module`` with ``.save(dir)``, ``.encode(texts)``,
+``.tokenizer``, and a call on rectangular tensors, ``model(input_ids, attention_mask, token_type_ids)``, as other libraries
+have it.  Inside, everything works on a ``Batch`` without padding: ``model.hidden(batch)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from maskwright.checkpoint.folder import Card, read_folder, write_folder
+from maskwright.checkpoint.hub import resolve
+from maskwright.data.batch import Batch, Collator, Sample
+from maskwright.errors import CheckpointError, ConfigError
+from maskwright.families import Family, Net, Spec, family_of
+from maskwright.keys import Key
+from maskwright.nn.layout import Grid
+from maskwright.text import Tokenizer
+
+__all__ = ["Model", "Output", "batches_of", "create", "load"]
+
+
+class Output:
+    """What a call returns: the field's names, each computed when it is asked for."""
+
+    def __init__(self, model: Model, states: list[Tensor], batch: int, length: int) -> None:
+        self._model, self._states, self._shape = model, states, (batch, length)
+
+    @property
+    def last_hidden_state(self) -> Tensor:
+        """(B, S, D)."""
+        return self._states[-1].unflatten(0, self._shape)
+
+    @property
+    def hidden_states(self) -> tuple[Tensor, ...]:
+        """layers + 1 tensors of (B, S, D): the embeddings' output, then each block's."""
+        return tuple(state.unflatten(0, self._shape) for state in self._states)
+
+    @cached_property
+    def pooler_output(self) -> Tensor:
+        """(B, D)."""
+        return self._model.pooled(self.last_hidden_state[:, 0])
+
+    @cached_property
+    def prediction_logits(self) -> Tensor:
+        """(B, S, V)."""
+        out: Tensor = self._model.head("mlm")(self.last_hidden_state)
+        return out
+
+    @cached_property
+    def seq_relationship_logits(self) -> Tensor:
+        """(B, 2)."""
+        out: Tensor = self._model.head("nsp")(self.pooler_output)
+        return out
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(B, C) of the classification head; without one, (B, S, V) of the masked LM head."""
+        if "classify" in self._model.net.heads:
+            out: Tensor = self._model.head("classify")(self.pooler_output)
+            return out
+        return self.prediction_logits
+
+
+class Model(nn.Module):
+    """An encoder with its heads and its tokenizer."""
+
+    def __init__(self, family: Family, net: Net, tokenizer: Tokenizer, card: Card | None = None) -> None:
+        super().__init__()
+        if tokenizer.vocab_size > net.spec.vocabulary:
+            raise CheckpointError(
+                f"the tokenizer has {tokenizer.vocab_size:,} pieces and the model only {net.spec.vocabulary:,} embeddings: "
+                "they do not belong together"
+            )
+        self.family, self.net, self.tokenizer, self.card = family, net, tokenizer, card or Card()
+
+    @property
+    def spec(self) -> Spec:
+        """The architecture."""
+        return self.net.spec
+
+    @property
+    def longest(self) -> int:
+        """Tokens in the longest input, special ones included."""
+        return min(self.spec.longest, self.tokenizer.max_length)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.net.embed.token.weight.device
+
+    def head(self, name: str) -> nn.Module:
+        """Return a head; CheckpointError when the folder had none of that name."""
+        if name not in self.net.heads:
+            there = ", ".join(self.net.heads) or "none"
+            raise CheckpointError(f"this model has no {name} head (heads: {there}); train it, or load a folder that has")
+        return self.net.heads[name]
+
+    def add_head(self, name: str, outputs: int = 0) -> nn.Module:
+        """Return the head of that name, making a fresh one where there is none or where it has other outputs."""
+        if name not in self.family.heads:
+            known = ", ".join(self.family.heads)
+            raise ConfigError(f"{self.family.name} cannot carry a {name!r} head; it can: {known}")
+        present = self.net.heads[name] if name in self.net.heads else None
+        if present is None or (outputs and present.score.out_features != outputs):
+            fresh = self.family.heads[name].build(self.net, outputs)
+            self.net.initialise(fresh)
+            self.net.heads[name] = fresh.to(self.device)
+        return self.net.heads[name]
+
+    def keep_heads(self, *names: str) -> None:
+        """Remove every other head."""
+        for name in set(self.net.heads) - set(names):
+            del self.net.heads[name]
+
+    def states(self, batch: Batch) -> list[Tensor]:
+        """Return layers + 1 hidden states of (T, D)."""
+        states: list[Tensor] = self.net(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout)
+        return states
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Return the last hidden state, (T, D)."""
+        return self.states(batch)[-1]
+
+    def pooled(self, first_BD: Tensor) -> Tensor:
+        """Return the pooler's output for first-token states, (B, D) -> (B, D)."""
+        out: Tensor = self.head("pooler")(first_BD)
+        return out
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Output:
+        """Run rectangular tensors, all (B, S) int64: mask 1 for tokens and 0 for padding (default all ones), types default to 0.
+
+        Raises ConfigError for a shape that is not (B, S), or for a sequence longer than the positions there are.
+        """
+        if input_ids.dim() != 2:
+            raise ConfigError(f"input_ids must be (B, S), not {tuple(input_ids.shape)}")
+        batch, length = input_ids.shape
+        if length > self.spec.longest:
+            raise ConfigError(f"input_ids has {length} places; this model has {self.spec.longest} positions")
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        positions = torch.arange(length, device=input_ids.device).expand(batch, length)
+        layout = Grid(batch, length, None if attention_mask is None else attention_mask.bool())
+        states = self.net(input_ids.flatten(), positions.flatten(), types.flatten(), layout)
+        return Output(self, states, batch, length)
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> NDArray[np.float32]:
+        """Return one vector a text, (len(texts), D): the mean of its last hidden states, special tokens included.
+
+        A text longer than the model's limit is cut.  batch_tokens bounds the work done at once; it does not change a vector
+        beyond rounding.
+        """
+        was_training = self.training
+        self.eval()
+        vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
+        for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
+            hidden_TD = self.hidden(batch).float()
+            rows = batch.layout.row.to(hidden_TD.device)  # type: ignore[union-attr]
+            sums = hidden_TD.new_zeros(len(batch.examples) + 1, self.spec.width).index_add_(0, rows, hidden_TD)
+            lengths = batch.layout.cu.diff().to(sums.device)  # type: ignore[union-attr]
+            vectors[list(batch.examples)] = (sums[:-1] / lengths[:, None]).cpu().numpy()
+        self.train(was_training)
+        return vectors
+
+    def save(self, folder: str | Path, *, provenance: Mapping[str, Any] | None = None, shard_bytes: int = 5_000_000_000) -> None:
+        """Write the folder, whole or not at all.  provenance: where the weights come from, added to the card."""
+        card = Card(self.card.task, self.card.labels, {**self.card.provenance, **(provenance or {})})
+        write_folder(
+            Path(folder),
+            self.family,
+            self.net,
+            card,
+            self.tokenizer.save,
+            pad_id=self.tokenizer.pad_id,
+            shard_bytes=shard_bytes,
+        )
+
+
+def load(name: str | Path) -> Model:
+    """Load a model folder, or a hub repository ``org/name``, with the heads that it holds.
+
+    Raises CheckpointError for anything missing, left over, damaged, or of an architecture not known here.
+    """
+    folder = resolve(name)
+    family, net, card = read_folder(folder)
+    return Model(family, net, Tokenizer.load(folder), card)
+
+
+def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:
+    """Build a model with fresh weights, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Net(spec)
+        net.initialise()
+    return Model(family_of(spec.family), net, tokenizer)
+
+
+def batches_of(model: Model, rows: Sequence[tuple[str, ...]], batch_tokens: int) -> list[Batch]:
+    """Tokenise texts or pairs of texts and lay them out, the longest first; ``batch.examples`` are row numbers."""
+    from maskwright.data.plan import Budget
+    from maskwright.data.source import RowsSource, cut_pair
+
+    tokenizer = model.tokenizer
+    parts = [tokenizer.encode_batch([row[i] for row in rows if len(row) > i]) for i in range(max(map(len, rows), default=0))]
+    seconds = iter(parts[1] if len(parts) > 1 else [])
+    ids = [
+        cut_pair(first, next(seconds) if len(row) > 1 else None, model.longest)
+        for first, row in zip(parts[0] if parts else [], rows, strict=True)
+    ]
+    source = RowsSource(ids, np.zeros(len(ids)), tokenizer.cls_id, tokenizer.sep_id, "")
+    lengths = np.array([1 + sum(len(part) + 1 for part in row) for row in ids], dtype=np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    bounds = Budget(tokens=max(batch_tokens, model.longest)).steps(lengths[order])
+    collate = Collator((), tokenizer.pad_id)
+    plan = source.plan(Budget(examples=1), Key(0), shuffle=False)
+    samples: list[list[Sample]] = [
+        [source.sample(plan, int(n)) for n in order[a:b]] for a, b in zip(bounds, bounds[1:], strict=False)
+    ]
+    return [collate(group, Key(0)) for group in samples]

@@ -1,0 +1,101 @@
+"""Dropout whose masks are a pure function of (seed, step, micro-batch, rank) and of the place in the network.
+
+Inside ``dropout_key(...)`` each use of dropout takes the next place, so a forward pass draws the same masks whenever and
+wherever that step is computed; outside it the key comes from torch's global generator, as people expect of ``manual_seed``.
+
+Masks come from 16-bit lanes of raw generator words: a quarter of a word an element, where ``F.dropout`` spends a whole
+distribution call.  The rate is rounded to 1/65,536 and the kept values are scaled by the rounded rate, so the expectation is
+exact.  Source of the idea of dropout: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskwright.keys import mix
+
+__all__ = ["Dropout", "dropout_key", "keep_mask", "next_key"]
+
+_LANES = 65_536
+
+
+@dataclass
+class _Places:
+    """The key of a forward pass and how many uses of dropout it has had so far."""
+
+    key: int
+    used: int = 0
+
+
+_places: ContextVar[_Places | None] = ContextVar("dropout_places", default=None)
+
+
+@contextmanager
+def dropout_key(seed: int, step: int, micro: int = 0, rank: int = 0) -> Iterator[None]:
+    """Make every dropout inside a pure function of these numbers and of its place in the forward pass."""
+    token = _places.set(_Places(mix(seed, step, micro, rank)))
+    try:
+        yield
+    finally:
+        _places.reset(token)
+
+
+def next_key() -> int:
+    """Return the 63-bit key of the next use of dropout."""
+    places = _places.get()
+    if places is None:
+        return int(torch.randint(0, 2**62, ()).item())
+    places.used += 1
+    return mix(places.key, places.used)
+
+
+def keep_mask(count: int, rate: float, key: int, device: torch.device) -> tuple[Tensor, float]:
+    """Draw which of ``count`` values stay.
+
+    Returns a (count,) bool mask and the factor that keeps the expectation: 1 / (share kept).
+    """
+    generator = torch.Generator(device=device).manual_seed(key)
+    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
+    dropped = round(rate * _LANES)
+    return words.view(torch.int16)[:count] >= dropped - _LANES // 2, _LANES / (_LANES - dropped)
+
+
+class _Drop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rate: float, key: int) -> Tensor:
+        mask, factor = keep_mask(x.numel(), rate, key, x.device)
+        # One multiplication by 0 or the factor; multiplying by a bool tensor would convert it element by element.
+        scaled = mask.view(x.shape).to(x.dtype).mul_(factor)
+        ctx.save_for_backward(scaled)
+        return x * scaled
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (scaled,) = ctx.saved_tensors
+        return gradients[0] * scaled, None, None
+
+
+class Dropout(nn.Module):
+    """Set a share of the values to zero and scale the rest up, in training only."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: any shape -> the same shape."""
+        if not self.training or self.rate == 0.0:
+            return x
+        out: Tensor = _Drop.apply(x, self.rate, next_key())  # type: ignore[no-untyped-call]
+        return out
+
+    def extra_repr(self) -> str:
+        """Show the rate."""
+        return f"rate={self.rate}"

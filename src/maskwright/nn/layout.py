@@ -1,0 +1,89 @@
+"""Which tokens form a sequence: the only thing that attention, and nothing else, has to know.
+
+A model sees ``(T, D)``: the tokens of a batch laid end to end.  A layout says how they fall into B sequences.
+
+    Ragged   real tokens only; for training and inference
+    Grid     a rectangle of B rows of S places, some of them padding; for export and for attention with a learned bias
+
+Letters as everywhere: B sequences, T tokens, S padded length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Grid", "Layout", "Ragged"]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of any length, one after the other.
+
+    Tokens behind the last sequence (``cu[-1] <= T``) belong to none: a collator may round T up to a size that the
+    kernels have met before.  They attend to nothing, nothing attends to them, and no target points at them.
+    """
+
+    cu: Tensor
+    """(B + 1,) int32: where each sequence begins, and where the last one ends."""
+
+    longest: int
+    """Tokens in the longest sequence."""
+
+    row: Tensor
+    """(T,) int64: the sequence that each token is in (B for tokens behind the last)."""
+
+    @classmethod
+    def of(cls, lengths: list[int], total: int | None = None) -> Ragged:
+        """Lay out sequences of the given lengths, followed by ``total - sum(lengths)`` tokens of no sequence."""
+        counts = torch.tensor(lengths, dtype=torch.int64)
+        cu = torch.zeros(len(lengths) + 1, dtype=torch.int32)
+        cu[1:] = counts.cumsum(0)
+        row = torch.repeat_interleave(torch.arange(len(lengths)), counts)
+        if total is not None and total > len(row):
+            row = torch.cat([row, torch.full((total - len(row),), len(lengths))])
+        return cls(cu, max(lengths), row)
+
+    @property
+    def batch(self) -> int:
+        """B, the number of sequences."""
+        return len(self.cu) - 1
+
+    @property
+    def first_B(self) -> Tensor:
+        """(B,) int64: the row of each sequence's first token."""
+        return self.cu[:-1].long()
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Ragged:
+        """Return the same layout on another device."""
+        return Ragged(
+            self.cu.to(device, non_blocking=non_blocking),
+            self.longest,
+            self.row.to(device, non_blocking=non_blocking),
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """B rows of S places; T = B x S."""
+
+    batch: int
+    length: int
+    key_mask: Tensor | None = None
+    """(B, S) bool, True where there is a token; None where every place holds one."""
+
+    @property
+    def first_B(self) -> Tensor:
+        """(B,) int64: the row of each sequence's first place."""
+        device = None if self.key_mask is None else self.key_mask.device
+        return torch.arange(self.batch, device=device) * self.length
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Grid:
+        """Return the same layout on another device."""
+        mask = None if self.key_mask is None else self.key_mask.to(device, non_blocking=non_blocking)
+        return Grid(self.batch, self.length, mask)
+
+
+Layout = Ragged | Grid

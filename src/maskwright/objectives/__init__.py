@@ -1,0 +1,9 @@
+"""Pre-training objectives, one file each.  A newcomer adds a file and a line here."""
+
+from maskwright.registry import Registry
+
+__all__ = ["OBJECTIVES"]
+
+OBJECTIVES = Registry("objective")
+OBJECTIVES.add("mlm", "masked language model: which tokens were hidden?", "maskwright.objectives.mlm:Mlm")
+OBJECTIVES.add("nsp", "next-sentence prediction: does B follow A?", "maskwright.objectives.nsp:Nsp")

@@ -1,0 +1,117 @@
+"""What a curve needs before it can be drawn: round tick values, a scale, a smoothed copy, fewer points.
+
+Nothing here hides a value that is not finite: smoothing skips it, and thinning hands back where it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Axis", "Thinned", "log_axis", "nice_axis", "smooth", "span_axis", "thin"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of values, the values to mark on it, and where a value lies."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """Return where a value lies: 0 at the low end, 1 at the high end, clamped to that range."""
+        low, high, at = self.low, self.high, value
+        if self.log:
+            low, high, at = math.log10(low), math.log10(high), math.log10(max(value, self.low))
+        return min(max((at - low) / (high - low), 0.0), 1.0)
+
+
+def nice_axis(low: float, high: float, count: int = 5) -> Axis:
+    """Return an axis over at least [low, high] with about ``count`` ticks at 1, 2, 2.5 or 5 times a power of ten."""
+    if not high > low:
+        # One value, or all alike: give it room on both sides.
+        room = abs(low) / 2 or 0.5
+        low, high = low - room, low + room
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(unit * power for unit in (1, 2, 2.5, 5, 10) if unit * power >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    # Rounding to the step's own decimals, so that 3 * 0.1 is marked 0.3.
+    decimals = max(0, 2 - math.floor(math.log10(step)))
+    ticks = tuple(round(at * step, decimals) for at in range(first, last + 1))
+    return Axis(ticks[0], ticks[-1], ticks)
+
+
+def span_axis(low: float, high: float, count: int) -> Axis:
+    """Return an axis that ends where the values end, with round ticks inside."""
+    nice = nice_axis(low, high, count)
+    if low == high:
+        return nice
+    return Axis(low, high, tuple(value for value in nice.ticks if low <= value <= high))
+
+
+def log_axis(low: float, high: float) -> Axis:
+    """Return a logarithmic axis over [low, high], both above 0, between powers of ten or 2 or 5 times these."""
+    marks = [
+        unit * 10.0**power
+        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for unit in (1, 2, 5)
+    ]
+    first = max(at for at, mark in enumerate(marks) if mark <= low * 1.0001)
+    last = min((at for at, mark in enumerate(marks) if mark >= high * 0.9999), default=len(marks) - 1)
+    inside = marks[first : max(last, first + 1) + 1]
+    powers = [mark for mark in inside if math.isclose(math.log10(mark), round(math.log10(mark)), abs_tol=1e-9)]
+    ticks = powers if len(powers) >= 3 else inside
+    return Axis(inside[0], inside[-1], tuple(ticks[:: max(1, len(ticks) // 6)]), log=True)
+
+
+def smooth(values: Sequence[float], reach: int) -> list[float]:
+    """Return the mean over the finite values within ``reach`` places on both sides.
+
+    Towards an end the reach shrinks on both sides alike: such a mean has no lag, so a smoothed loss neither starts too
+    low nor ends too high.  What is not finite stays.
+    """
+    sums, counts = [0.0], [0]
+    for value in values:
+        finite = math.isfinite(value)
+        sums.append(sums[-1] + (value if finite else 0.0))
+        counts.append(counts[-1] + finite)
+    out = []
+    for at, value in enumerate(values):
+        near = min(reach, at, len(values) - 1 - at)
+        low, high = at - near, at + near + 1
+        out.append((sums[high] - sums[low]) / (counts[high] - counts[low]) if math.isfinite(value) else value)
+    return out
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """A curve in unbroken runs of finite points, and the places of the points that are not finite."""
+
+    runs: tuple[tuple[tuple[float, float], ...], ...]
+    gaps: tuple[tuple[float, float], ...]
+
+
+def thin(xs: Sequence[float], ys: Sequence[float], limit: int = 600) -> Thinned:
+    """Return at most ``limit`` points (and at most ``limit`` gaps) that look like all of them.
+
+    Each stretch keeps its lowest and its highest point, so a spike of a single step is still seen.
+    """
+    points = list(zip(xs, ys, strict=True))
+    stretch = 1 if len(points) <= limit else math.ceil(2 * len(points) / limit)
+    runs: list[list[tuple[float, float]]] = [[]]
+    gaps: list[tuple[float, float]] = []
+    for start in range(0, len(points), stretch):
+        part = points[start : start + stretch]
+        finite = [point for point in part if math.isfinite(point[1])]
+        broken = next((point for point in part if not math.isfinite(point[1])), None)
+        if finite:
+            extremes = {min(finite, key=lambda p: p[1]), max(finite, key=lambda p: p[1])}
+            runs[-1].extend(sorted(extremes))
+        if broken is not None:
+            gaps.append(broken)
+            runs.append([])
+    return Thinned(tuple(tuple(run) for run in runs if run), tuple(gaps))

@@ -1,0 +1,1 @@
+"""Raw text to token ids: tokenizers, the sentences of a text."""
