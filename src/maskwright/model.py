@@ -20,11 +20,14 @@ from torch import Tensor, nn
 from maskwright.checkpoint.folder import Card, read_folder, write_folder
 from maskwright.checkpoint.hub import resolve
 from maskwright.data.batch import Batch, Collator, Sample
+from maskwright.data.plan import Budget
+from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
 from maskwright.keys import Key
+from maskwright.machine import seeded
 from maskwright.nn.layout import Grid
-from maskwright.text import Tokenizer
+from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["Model", "Output", "batches_of", "create", "load"]
 
@@ -102,7 +105,9 @@ class Model(nn.Module):
         """Return a head; CheckpointError when the folder had none of that name."""
         if name not in self.net.heads:
             there = ", ".join(self.net.heads) or "none"
-            raise CheckpointError(f"this model has no {name} head (heads: {there}); train it, or load a folder that has")
+            raise CheckpointError(
+                f"this model has no {name} head (heads: {there}); train it, or load a folder that has"
+            )
         return self.net.heads[name]
 
     def add_head(self, name: str, outputs: int = 0) -> nn.Module:
@@ -173,7 +178,9 @@ class Model(nn.Module):
         self.train(was_training)
         return vectors
 
-    def save(self, folder: str | Path, *, provenance: Mapping[str, Any] | None = None, shard_bytes: int = 5_000_000_000) -> None:
+    def save(
+        self, folder: str | Path, *, provenance: Mapping[str, Any] | None = None, shard_bytes: int = 5_000_000_000
+    ) -> None:
         """Write the folder, whole or not at all.  provenance: where the weights come from, added to the card."""
         card = Card(self.card.task, self.card.labels, {**self.card.provenance, **(provenance or {})})
         write_folder(
@@ -199,25 +206,18 @@ def load(name: str | Path) -> Model:
 
 def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:
     """Build a model with fresh weights, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net = Net(spec)
         net.initialise()
     return Model(family_of(spec.family), net, tokenizer)
 
 
-def batches_of(model: Model, rows: Sequence[tuple[str, ...]], batch_tokens: int) -> list[Batch]:
+def batches_of(
+    model: Model, rows: Sequence[tuple[str, ...]], batch_tokens: int, length: int | None = None
+) -> list[Batch]:
     """Tokenise texts or pairs of texts and lay them out, the longest first; ``batch.examples`` are row numbers."""
-    from maskwright.data.plan import Budget
-    from maskwright.data.source import RowsSource, cut_pair
-
     tokenizer = model.tokenizer
-    parts = [tokenizer.encode_batch([row[i] for row in rows if len(row) > i]) for i in range(max(map(len, rows), default=0))]
-    seconds = iter(parts[1] if len(parts) > 1 else [])
-    ids = [
-        cut_pair(first, next(seconds) if len(row) > 1 else None, model.longest)
-        for first, row in zip(parts[0] if parts else [], rows, strict=True)
-    ]
+    ids = tokenise_rows(tokenizer, rows, min(length or model.longest, model.longest))
     source = RowsSource(ids, np.zeros(len(ids)), tokenizer.cls_id, tokenizer.sep_id, "")
     lengths = np.array([1 + sum(len(part) + 1 for part in row) for row in ids], dtype=np.int64)
     order = np.argsort(-lengths, kind="stable")

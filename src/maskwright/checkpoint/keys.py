@@ -70,7 +70,13 @@ def _table(family: Family, net: Net) -> dict[str, tuple[str, ...]]:
     return _expand(rows, net.spec.stack.layers)
 
 
-def fill(family: Family, net: Net, found: Mapping[str, str], files: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def fill(
+    family: Family,
+    net: Net,
+    found: Mapping[str, str],
+    files: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> None:
     """Copy the tensors of a folder into a network; it may be on the meta device, it leaves it on the CPU in fp32.
 
     CheckpointError lists missing tensors and wrong shapes before any memory is taken, and tied tensors that differ.

@@ -46,8 +46,7 @@ FEWEST_CLASSES = 3
 BLANK, LONG_NAME = "library", 5  # what stands for a name; letters from which it is blanked inside a word too
 
 _SKIPPED_FOLDERS = frozenset(
-    "test tests idlelib lib2to3 turtledemo ensurepip site-packages dist-packages __pycache__ "
-    "_vendor _vendored vendor vendored third_party externals".split()
+    ["test", "tests", "idlelib", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages", "__pycache__", "_vendor", "_vendored", "vendor", "vendored", "third_party", "externals"]
 )
 _QUOTED = re.compile(rb'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -147,7 +146,8 @@ def _modules(root: Path) -> dict[str, list[Path]]:
 
 
 def _label(path: Path, root: Path) -> str:
-    return path.relative_to(root).parts[0].removesuffix(".py")
+    name = path.relative_to(root).parts[0].removesuffix(".py")
+    return name.strip("_") or name
 
 
 def _spread(paths: Iterable[Path], root: Path) -> Iterator[Path]:

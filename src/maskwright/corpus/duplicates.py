@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from maskwright.errors import ConfigError
 from maskwright.keys import Key
 
-__all__ = ["groups", "merge"]
+__all__ = ["WORD", "groups", "merge"]
 
 PERMUTATIONS = 64
 ROWS = 3  # places in a band; 21 bands catch a pair of similarity s with probability 1 - (1 - s^3)^21
 LOWEST_THRESHOLD = 0.5
 # A run of letters and digits is a word; scripts written without spaces have one word a character.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 _MULTIPLIERS = Key(0).stream("duplicates.multiply").words(PERMUTATIONS) | np.uint64(1)
 _OFFSETS = Key(0).stream("duplicates.add").words(PERMUTATIONS)
@@ -100,10 +100,12 @@ def _shingle_sets(texts: Sequence[str], shingle: int) -> list[NDArray[np.uint64]
     vocabulary: dict[str, int] = {}
     sets = []
     for text in texts:
-        words = _WORD.findall(text.lower())
+        words = WORD.findall(text.lower())
         for word in words:
             if word not in vocabulary:
-                vocabulary[word] = int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())
+                vocabulary[word] = int.from_bytes(
+                    hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
+                )
         hashes = np.array([vocabulary[word] for word in words], dtype=np.uint64)
         size = min(shingle, len(words))
         count = len(words) - size + 1

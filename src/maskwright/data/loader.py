@@ -108,9 +108,7 @@ class Loader:
             numbers = range(first, plan.steps)
             for number, batches in zip(numbers, self._make(steps, numbers), strict=True):
                 last = number + 1 == plan.steps
-                yield StepData(
-                    Place(epoch, number), Place(epoch + 1, 0) if last else Place(epoch, number + 1), batches
-                )
+                yield StepData(Place(epoch, number), Place(epoch + 1, 0) if last else Place(epoch, number + 1), batches)
             epoch, first = epoch + 1, 0
 
     def _make(self, steps: _Steps, numbers: range) -> Iterator[list[Batch]]:

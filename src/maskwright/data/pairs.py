@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.corpus import TokenColumn
+from maskwright.corpus.store import TokenColumn
 from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key, Stream
 
@@ -39,8 +39,8 @@ class Pairing(Protocol):
     special: int
     """Special tokens of an example."""
 
-    def __call__(self, column: TokenColumn, key: Key) -> NDArray[np.int64]:
-        """Return (E, 5): the columns named above; a single segment has an empty B."""
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
+        """Return (E, 5) over the given documents: the columns named above; a single segment has an empty B."""
         ...
 
 
@@ -52,6 +52,11 @@ def _bounds(column: TokenColumn) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         np.append(np.concatenate(documents), column.sentences).astype(np.int64),
         np.append(np.concatenate(sentences), column.tokens).astype(np.int64),
     )
+
+
+def _with_text(documents: NDArray[np.int64], sentences: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The documents that have a sentence: all but a few whose characters this tokenizer drops."""
+    return documents[sentences[documents + 1] > sentences[documents]]
 
 
 def _check_length(length: int, special: int) -> None:
@@ -68,14 +73,14 @@ class Runs:
     """Share of documents cut to a random shorter length, so that short inputs are met in pre-training too."""
     special: int = 2
 
-    def __call__(self, column: TokenColumn, key: Key) -> NDArray[np.int64]:
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5), B empty."""
         _check_length(self.length, self.special)
-        documents, tokens = _bounds(column)
+        sentences, tokens = _bounds(column)
         examples: list[Example] = []
-        for document in range(len(documents) - 1):
+        for document in _with_text(documents, sentences).tolist():
             room = _target(key.at(document).stream("runs.length"), self.length - self.special, self.short_rate)
-            ends = tokens[documents[document] : documents[document + 1] + 1].tolist()
+            ends = tokens[sentences[document] : sentences[document + 1] + 1].tolist()
             begin = ends[0]
             while begin < ends[-1]:
                 fits = bisect_left(ends, begin + room + 1) - 1
@@ -96,17 +101,19 @@ class NextPairs:
     """Share of pairs whose B comes from another document; pairs of one sentence always do."""
     special: int = 3
 
-    def __call__(self, column: TokenColumn, key: Key) -> NDArray[np.int64]:
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5).  InputError when there is only one document, for then nothing is elsewhere."""
         _check_length(self.length, self.special)
-        if column.documents < 2:
+        sentences, tokens = _bounds(column)
+        documents = _with_text(documents, sentences)
+        if len(documents) < 2:
             raise InputError(
                 "next-sentence prediction needs at least two documents and the corpus has one: "
-                "separate documents by blank lines, or pre-train with --objective mlm"
+                "separate documents by blank lines, or pre-train with --objectives mlm"
             )
-        documents, tokens = _bounds(column)
-        walk = _Walk(self, documents, tokens)
-        return np.array([x for d in range(column.documents) for x in walk(d, key.at(d))], dtype=np.int64).reshape(-1, 5)
+        walk = _Walk(self, documents.tolist(), sentences, tokens)
+        examples = [example for place in range(len(documents)) for example in walk(place, key)]
+        return np.array(examples, dtype=np.int64).reshape(-1, 5)
 
 
 def _target(draw: Stream, room: int, short_rate: float) -> int:
@@ -115,16 +122,20 @@ def _target(draw: Stream, room: int, short_rate: float) -> int:
 
 
 class _Walk:
-    """One document's pairs."""
+    """The pairs of one document after another."""
 
-    def __init__(self, rule: NextPairs, documents: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
+    def __init__(
+        self, rule: NextPairs, documents: list[int], sentences: NDArray[np.int64], tokens: NDArray[np.int64]
+    ) -> None:
         self.rule, self.room = rule, rule.length - rule.special
-        self.documents, self.tokens = documents.tolist(), tokens
+        self.documents, self.sentences, self.tokens = documents, sentences.tolist(), tokens
 
-    def __call__(self, document: int, key: Key) -> Iterator[Example]:
+    def __call__(self, place: int, key: Key) -> Iterator[Example]:
+        document = self.documents[place]
+        key = key.at(document)
         draw = key.stream("nsp.pairs")
         target = _target(draw, self.room, self.rule.short_rate)
-        first, last = self.documents[document], self.documents[document + 1]
+        first, last = self.sentences[document], self.sentences[document + 1]
         ends = self.tokens[first : last + 1].tolist()
         at, count = 0, last - first
         while at < count:
@@ -133,16 +144,16 @@ class _Walk:
             split = at + (1 + draw.below(sentences - 1) if sentences > 1 else 1)
             a = (ends[at], ends[split])
             if sentences == 1 or draw.uniform() < self.rule.random_rate:
-                b, label, at = self._elsewhere(document, target - (a[1] - a[0]), draw), RANDOM, split
+                b, label, at = self._elsewhere(place, target - (a[1] - a[0]), draw), RANDOM, split
             else:
                 b, label, at = (ends[split], ends[stop]), FOLLOWS, stop
             yield (*self._cut(a, b, draw), label)
 
-    def _elsewhere(self, document: int, wanted: int, draw: Stream) -> tuple[int, int]:
+    def _elsewhere(self, place: int, wanted: int, draw: Stream) -> tuple[int, int]:
         """At least one sentence, and up to ``wanted`` tokens of sentences, from a random place of another document."""
-        other = draw.below(len(self.documents) - 2)
-        other += other >= document
-        first, last = self.documents[other], self.documents[other + 1]
+        other = draw.below(len(self.documents) - 1)
+        other = self.documents[other + (other >= place)]
+        first, last = self.sentences[other], self.sentences[other + 1]
         begin = first + draw.below(last - first)
         start = int(self.tokens[begin])
         stop = int(np.searchsorted(self.tokens, start + wanted))

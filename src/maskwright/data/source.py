@@ -9,13 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.corpus import TokenColumn
+from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Sample
 from maskwright.data.pairs import Pairing
 from maskwright.data.plan import Budget, Plan
 from maskwright.keys import Key
+from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["CorpusSource", "RowsSource", "Source", "cut_pair"]
+__all__ = ["CorpusSource", "RowsSource", "Source", "cut_pair", "tokenise_rows"]
 
 
 class Source(Protocol):
@@ -38,14 +39,16 @@ class CorpusSource:
     """Examples from a tokenised corpus."""
 
     column: TokenColumn
+    documents: NDArray[np.int64]
+    """Numbers of the documents to use: the rest is held out."""
     pairing: Pairing
     cls_id: int
     sep_id: int
     fingerprint: str
 
     def plan(self, budget: Budget, key: Key, shuffle: bool = True) -> Plan:
-        """Walk all documents; see ``Pairing``."""
-        columns = self.pairing(self.column, key)
+        """Walk the documents; see ``Pairing``."""
+        columns = self.pairing(self.column, self.documents, key)
         lengths = columns[:, 1] - columns[:, 0] + columns[:, 3] - columns[:, 2] + self.pairing.special
         return Plan.make(columns, lengths, budget, key if shuffle else None)
 
@@ -99,3 +102,13 @@ def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[l
     else:
         keep_first = room - room // 2 if len(first) >= len(second) else room // 2
     return first[:keep_first], second[: room - keep_first]
+
+
+def tokenise_rows(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], length: int) -> list[tuple[list[int], ...]]:
+    """Tokenise texts or pairs of texts, each cut to ``length`` tokens with its special ones."""
+    firsts = tokenizer.encode_batch_truncated([row[0] for row in rows], length)
+    seconds = iter(tokenizer.encode_batch_truncated([row[1] for row in rows if len(row) > 1], length))
+    return [
+        cut_pair(first, next(seconds) if len(row) > 1 else None, length)
+        for first, row in zip(firsts, rows, strict=True)
+    ]

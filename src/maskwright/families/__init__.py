@@ -6,7 +6,9 @@ from maskwright.registry import Registry
 __all__ = ["FAMILIES", "Family", "HeadKind", "KeyRow", "Net", "Spec", "family_of"]
 
 FAMILIES = Registry("family")
-FAMILIES.add("bert", "BERT: bidirectional post-norm encoder, MLM + NSP (Devlin et al. 2019)", "maskwright.families.bert:BERT")
+FAMILIES.add(
+    "bert", "BERT: bidirectional post-norm encoder, MLM + NSP (Devlin et al. 2019)", "maskwright.families.bert:BERT"
+)
 
 
 def family_of(name: str) -> Family:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskwright.errors import CheckpointError
-from maskwright.families.base import Family, HeadKind, KeyRow, Net, Spec
+from maskwright.families.base import Family, HeadKind, KeyRow, Spec
 from maskwright.nn.block import ACTIVATIONS, BlockSpec
 from maskwright.nn.embed import EmbedSpec
 from maskwright.nn.heads import Classify, MaskedTokens, NextSentence, Pooler

@@ -17,7 +17,7 @@ import math
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from maskwright.nn.dropout import keep_mask, next_key
@@ -139,7 +139,7 @@ def _grid(
 ) -> Tensor:
     heads, width = q_TNH.shape[1:]
 
-    def to_BNSH(x: Tensor, layout: Grid) -> Tensor:  # noqa: N802
+    def to_BNSH(x: Tensor, layout: Grid) -> Tensor:
         return x.view(layout.batch, layout.length, heads, width).transpose(1, 2)
 
     mask = _mask(q_layout, k_layout, causal, bias, q_TNH)

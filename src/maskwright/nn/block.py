@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskwright.nn.attend import attend
@@ -73,9 +73,7 @@ class Block(nn.Module):
     def forward(self, x_TD: Tensor, layout: Layout) -> Tensor:
         """(T, D) -> (T, D)."""
         q_TNH, k_TNH, v_TNH = self.qkv(x_TD).view(len(x_TD), 3, self.heads, -1).unbind(1)
-        seen_TNH = attend(
-            q_TNH, k_TNH, v_TNH, layout, layout, dropout=self.attention_dropout if self.training else 0.0
-        )
+        seen_TNH = attend(q_TNH, k_TNH, v_TNH, layout, layout, dropout=self.attention_dropout if self.training else 0.0)
         x_TD = self.attend_norm(x_TD + self.dropout(self.out(seen_TNH.flatten(1))))
         out: Tensor = self.feed_norm(x_TD + self.dropout(self.down(self.activation(self.up(x_TD)))))
         return out

@@ -6,7 +6,7 @@ Devlin et al. 2019, sections 3.1 and 4, https://arxiv.org/abs/1810.04805
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskwright.nn.block import ACTIVATIONS

@@ -15,22 +15,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from maskwright.config import Config
 from maskwright.data.batch import IGNORED, Sample
 from maskwright.keys import Key
 from maskwright.model import Model
-from maskwright.objectives.base import Loss, Objective, Part, Pass
+from maskwright.objective import Loss, Objective, Part, Pass
 
 __all__ = ["HideTokens", "Mlm", "MlmConfig"]
 
 
-class MlmConfig(BaseModel):
+class MlmConfig(Config):
     """What is hidden, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rate: float = Field(0.15, gt=0, lt=1)
     """Share of the tokens that are predicted."""

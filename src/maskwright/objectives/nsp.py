@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch.nn.functional as F  # noqa: N812
-from pydantic import BaseModel, ConfigDict, Field
+import torch.nn.functional as F
+from pydantic import Field
 
+from maskwright.config import Config
 from maskwright.data.batch import Sample
 from maskwright.keys import Key
 from maskwright.model import Model
-from maskwright.objectives.base import Loss, Objective, Part, Pass
+from maskwright.objective import Loss, Objective, Part, Pass
 
 __all__ = ["LabelPair", "Nsp", "NspConfig"]
 
 
-class NspConfig(BaseModel):
+class NspConfig(Config):
     """How pairs are made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     random_rate: float = Field(0.5, gt=0, lt=1)
     """Share of pairs whose second segment is from another document."""

@@ -47,10 +47,13 @@ MARK = (
 )
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
+# A number and its per cent sign stay on one line.
+_PER_CENT = re.compile(r"(?<=\d) (?=%)")
+
 
 @dataclass(frozen=True)
 class Section:
-    """A finished piece of a page.  ``markup`` is safe HTML; ``anchor`` and ``title`` name a chapter for the contents."""
+    """A finished piece of a page.  ``markup`` is safe HTML; ``anchor`` and ``title`` name a chapter."""
 
     markup: str
     anchor: str = ""
@@ -86,7 +89,7 @@ class MaskedSentence:
 
 def escape(text: object) -> str:
     """Return a text that HTML cannot mistake for markup; characters that HTML forbids become �."""
-    return html.escape(_FORBIDDEN.sub("\ufffd", str(text)))
+    return html.escape(_FORBIDDEN.sub("\ufffd", _PER_CENT.sub("\u00a0", str(text))))
 
 
 def heading(text: str, level: Literal[2, 3] = 2) -> Section:
@@ -131,13 +134,15 @@ def table(
     css = [' class="right"' if numeric else "" for numeric in right]
     head = "".join(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(columns, css, strict=True))
     body = "".join(
-        f"<tr{' class="best"' * (at == highlight)}>"
+        ('<tr class="best">' if at == highlight else "<tr>")
         + "".join(f"<td{c}>{escape(text)}</td>" for text, c in zip(row, css, strict=True))
         + "</tr>"
         for at, row in enumerate(written)
     )
     below = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return Section(f'<div class="scroll"><table>{below}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    return Section(
+        f'<div class="scroll"><table>{below}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def chart(svg: str, caption: str = "") -> Section:
@@ -242,7 +247,7 @@ def _masked(example: MaskedSentence) -> str:
             hit = offer.word.strip().casefold() == example.answer.strip().casefold()
             width = 100 * min(max(offer.share, 0.0), 1.0)
             rows.append(
-                f'<li{" class=\"hit\"" * hit}><span class="word">{escape(offer.word)}{" ✓" * hit}</span>'
+                f'<li class="{"hit" if hit else "miss"}"><span class="word">{escape(offer.word)}{" ✓" * hit}</span>'
                 f'<span class="track"><span style="width:{width:.1f}%"></span></span>'
                 f'<span class="share">{share(offer.share)}</span></li>'
             )

@@ -1,26 +1,26 @@
 """Where the sentences of a text end.
 
-A sentence is the unit that BERT's pairs are made of.  Every character of a text belongs to exactly one sentence: sentence k
-is ``text[ends[k - 1]:ends[k]]`` and the last end is the length of the text.  A line end always closes a sentence, and one
-that holds nothing but white space joins its neighbour.
+A sentence is the unit that BERT's pairs are made of.  Every character of a text belongs to exactly one sentence:
+sentence k is ``text[ends[k - 1]:ends[k]]`` and the last end is the length of the text.  A line end always closes a
+sentence, and one that holds nothing but white space joins its neighbour.
 
-The rules of each language are those of sentencex.  It is given one line at a time, and a long line in windows: its time grows
-with the square of the number of sentences in text outside ASCII (150,000 Chinese characters took 7 s, in windows 0.1 s).
+The rules of each language are those of sentencex.  It is given one line at a time, and a long line in windows: its
+time grows with the square of the number of sentences in text outside ASCII (150,000 Chinese characters took 7 s, in
+windows 0.1 s).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from sentencex import segment
+
+from maskwright.text.sound import sound
 
 __all__ = ["line_ends", "sentence_ends"]
 
 WINDOW = 1024
 """Characters handed to sentencex at once, unless a single sentence is longer."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def sentence_ends(text: str, language: str = "en") -> list[int]:
@@ -28,8 +28,9 @@ def sentence_ends(text: str, language: str = "en") -> list[int]:
 
     ``language`` is an ISO 639-1 code; sentencex falls back to general rules where it has none for that language.
     """
-    sound = _SURROGATE.sub("\ufffd", text)
-    return _join_blank(sound, (end for begin, stop in _lines(sound) for end in _ends_in_line(sound, begin, stop, language)))
+    text = sound(text)
+    ends = (end for begin, stop in _lines(text) for end in _ends_in_line(text, begin, stop, language))
+    return _join_blank(text, ends)
 
 
 def line_ends(text: str) -> list[int]:

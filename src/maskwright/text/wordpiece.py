@@ -1,12 +1,14 @@
 """A WordPiece vocabulary learnt from text, the same on every run.
 
-BERT's shape: characters, then pieces made by joining the most frequent neighbours; a piece that continues a word begins
-with ``##``.  Schuster and Nakajima 2012, https://research.google/pubs/japanese-and-korean-voice-search/; the merging is that
-of byte-pair encoding, Sennrich et al. 2016, https://arxiv.org/abs/1508.07909, as in the tokenizers library.
+BERT's shape: characters, then pieces made by joining the most frequent neighbours; a piece that continues a word
+begins with ``##``.  Schuster and Nakajima 2012, https://research.google/pubs/japanese-and-korean-voice-search/; the
+merging is that of byte-pair encoding, Sennrich et al. 2016, https://arxiv.org/abs/1508.07909, as in the tokenizers
+library.
 
-The library numbers continuing characters in the order of a randomly seeded hash table and breaks ties between merges by these
-numbers, so the same text gives another vocabulary each time.  Here words are counted first and every character piece is
-handed over in a fixed order; what remains for the library is the merging, which is then determined.
+The library numbers continuing characters in the order of a randomly seeded hash table and breaks ties between merges
+by these numbers, so the same text gives another vocabulary each time.  Here words are counted first and every
+character piece is handed over in a fixed order; what remains for the library is the merging, which is then
+determined.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ def learn_pieces(
 ) -> list[str]:
     """Return at most ``vocab_size`` pieces: the special ones, the characters, then joined pieces in order of merging.
 
-    Characters and joins seen fewer than ``min_frequency`` times are left out; where not all characters fit, the most frequent
-    stay.  Words with a character that was left out teach nothing.
+    Characters and joins seen fewer than ``min_frequency`` times are left out; where not all characters fit, the most
+    frequent stay.  Words with a character that was left out teach nothing.
     """
     words = _count_words(texts, normalizer, pre_tokenizer)
     characters = _character_pieces(words, vocab_size - len(special), min_frequency)

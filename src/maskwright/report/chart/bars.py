@@ -14,6 +14,8 @@ from maskwright.report.numbers import number, tick
 
 __all__ = ["Bar", "bar_chart", "histogram"]
 
+ROW = 44
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -26,13 +28,11 @@ class Bar:
 
 
 def bar_chart(title: str, rows: Sequence[Bar], unit: str = "", *, size: Size = WIDE) -> str:
-    """Return one horizontal bar a row, its interval as a whisker, its value written at the right."""
+    """Return one horizontal bar a row under its label and its value, with its interval as a whisker."""
     finite = [v for row in rows for v in (row.value, row.low, row.high) if v is not None and math.isfinite(v)]
     axis = nice_axis(min([0.0, *finite]), max([0.0, *finite]) or 1.0)
-    draw = Drawing(Size(size.width, 72 + 30 * len(rows)), top=26)
+    draw = Drawing(Size(size.width, 58 + ROW * len(rows)), left=8, right=14, top=28, bottom=30)
     written = [_bar_text(row) + (f" {unit}" if unit else "") for row in rows]
-    draw.left = min(size.width * 0.35, 12 + max((width_of(row.label) for row in rows), default=0))
-    draw.right = 12 + max(map(width_of, written), default=0)
     left, top, right, bottom = draw.plot
 
     def at(value: float) -> float:
@@ -40,18 +40,18 @@ def bar_chart(title: str, rows: Sequence[Bar], unit: str = "", *, size: Size = W
 
     for mark in axis.ticks:
         draw.line(at(mark), top, at(mark), bottom, "grid")
-        draw.text(at(mark), bottom + 17, tick(mark), "tick middle")
+        draw.text(at(mark), bottom + 18, tick(mark), "tick middle")
     for place, (row, text) in enumerate(zip(rows, written, strict=True)):
-        y = top + 6 + 30 * place
-        draw.text(left - 8, y + 14, cut(row.label, left - 8), "label end")
+        y = top + ROW * place
+        draw.text(left + 6, y + 17, cut(row.label, right - left - width_of(text) - 20), "name")
+        draw.text(right, y + 17, text, "name end")
         if math.isfinite(row.value):
             low, high = sorted((at(0.0), at(row.value)))
-            draw.rect(low, y, high - low, 18, "fill s0", f"{row.label}: {text}")
+            draw.rect(low, y + 23, high - low, 13, "fill s0", f"{row.label}: {text}")
         if row.low is not None and row.high is not None and math.isfinite(row.low + row.high):
-            draw.line(at(row.low), y + 9, at(row.high), y + 9, "whisker")
+            draw.line(at(row.low), y + 29.5, at(row.high), y + 29.5, "whisker")
             for end in (row.low, row.high):
-                draw.line(at(end), y + 5, at(end), y + 13, "whisker")
-        draw.text(right + 8, y + 14, text, "value")
+                draw.line(at(end), y + 25, at(end), y + 34, "whisker")
     draw.line(at(0.0), top, at(0.0), bottom, "axis")
     return draw.svg(title, "; ".join(f"{row.label} {text}" for row, text in zip(rows, written, strict=True)))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from maskwright.report.chart.axis import log_axis, nice_axis, smooth, span_axis, thin
-from maskwright.report.chart.drawing import WIDE, Drawing, Size, cut, frame, width_of
+from maskwright.report.chart.drawing import SMALL, WIDE, Drawing, Size, cut, frame, width_of
 from maskwright.report.numbers import number, tick
 
 __all__ = ["Series", "line_chart"]
@@ -20,11 +20,15 @@ COLOURS = 6
 
 @dataclass(frozen=True)
 class Series:
-    """A named curve; where ``ys`` is not finite it has a gap."""
+    """A named curve; where ``ys`` is not finite it has a gap.
+
+    ``colour`` 0 to 5 pairs it with another curve of that colour; without one it takes its place's.
+    """
 
     name: str
     xs: Sequence[float]
     ys: Sequence[float]
+    colour: int | None = None
 
 
 def line_chart(
@@ -46,46 +50,56 @@ def line_chart(
     ``log_y`` leaves out what is not above 0.
     """
     draw = Drawing(size)
-    usable = [(x, y) for one in series for x, y in zip(one.xs, one.ys, strict=True) if _usable(y, log_y)]
+    if log_y:
+        series = [_above_zero(one) for one in series]
+    usable = [(x, y) for one in series for x, y in zip(one.xs, one.ys, strict=True) if math.isfinite(y)]
     if not usable:
         draw.text(size.width / 2, size.height / 2, "no finite value to draw", "label middle")
         return draw.svg(title, f"{title}: no finite value to draw.")
-    levels = [y for _, y in usable] + [y for _, y in reference_lines if _usable(y, log_y)]
+    references = [(label, y) for label, y in reference_lines if math.isfinite(y) and (y > 0 or not log_y)]
+    levels = [y for _, y in usable] + [y for _, y in references]
     levels += [] if y_from is None or log_y else [y_from]
     all_xs = [x for one in series for x in one.xs]
-    x_axis = span_axis(min(all_xs), max(all_xs), 6 if size == WIDE else 4)
+    first, last = min(all_xs), max(all_xs)
+    # Steps are counted from 1, but an axis that begins with 0 is easier to read.
+    x_axis = span_axis(0 if 0 < first <= 0.02 * last else first, last, 6 if size.width > SMALL.width else 3)
     y_axis = (log_axis if log_y else nice_axis)(min(levels), max(levels))
-    names = [(one.name, f"s{at % COLOURS}") for at, one in enumerate(series)]
-    if len(names) > 1:
-        draw.top += _legend(draw, names)
+    colours = [f"s{(at if one.colour is None else one.colour) % COLOURS}" for at, one in enumerate(series)]
+    if len(series) > 1:
+        draw.top += _legend(draw, series, colours)
     draw.left = 16 + max(width_of(y_format(value)) for value in y_axis.ticks)
     left, top, right, bottom = draw.plot
 
     def at(x: float, y: float) -> tuple[float, float]:
         return left + x_axis.place(x) * (right - left), bottom - y_axis.place(y) * (bottom - top)
 
+    def tip(name: str, x: float, y: float) -> str:
+        return f"{name}, {x_label} {tick(x)}: {y_format(y) if math.isfinite(y) else number(y)}"
+
     frame(draw, x_axis, y_axis, y_format, f"{y_label} by {x_label}")
     taken: list[float] = []
-    for label, level in sorted(reference_lines, key=lambda line: -line[1]):
-        if _usable(level, log_y):
-            _reference(draw, at(x_axis.low, level)[1], f"{label} {y_format(level)}", taken)
-    for (name, colour), one in zip(names, series, strict=True):
-        _curve(draw, one, colour, at, log_y, lambda x, y, name=name: f"{name}, {x_label} {tick(x)}: {y_format(y)}")
+    for label, level in sorted(references, key=lambda line: -line[1]):
+        _reference(draw, at(x_axis.low, level)[1], f"{label} {y_format(level)}", taken)
+    for colour, one in zip(colours, series, strict=True):
+        _curve(draw, one, colour, at, tip, log_y)
     return draw.svg(title, _told(series, x_label))
 
 
-def _usable(value: float, log: bool) -> bool:
-    return math.isfinite(value) and (value > 0 or not log)
+def _above_zero(one: Series) -> Series:
+    kept = [(x, y) for x, y in zip(one.xs, one.ys, strict=True) if not y <= 0]
+    return Series(one.name, [x for x, _ in kept], [y for _, y in kept])
 
 
-def _legend(draw: Drawing, names: Sequence[tuple[str, str]]) -> float:
+def _legend(draw: Drawing, series: Sequence[Series], colours: Sequence[str]) -> float:
     """Draw the names under the title, in as many rows as they need, and return the height of these."""
     x, y = 0.0, 37.0
-    for name, colour in names:
-        text = cut(name, draw.size.width - 30)
+    for one, colour in zip(series, colours, strict=True):
+        text = cut(one.name, draw.size.width - 30)
         if x and x + 22 + width_of(text) > draw.size.width:
             x, y = 0.0, y + 18
         draw.line(x, y - 4, x + 14, y - 4, f"line {colour}")
+        if len(one.ys) <= MARK_UP_TO:
+            draw.dot(x + 7, y - 4, f"fill {colour}", one.name)
         draw.text(x + 19, y, text, "label")
         x += 36 + width_of(text)
     return y - 19
@@ -105,29 +119,28 @@ def _curve(
     one: Series,
     colour: str,
     at: Callable[[float, float], tuple[float, float]],
-    log: bool,
-    tip: Callable[[float, float], str],
+    tip: Callable[[str, float, float], str],
+    log_y: bool,
 ) -> None:
-    ys = [y if _usable(y, log) or not math.isfinite(y) else math.nan for y in one.ys]
-    raw = thin(one.xs, ys)
-    many = len(ys) > SMOOTH_ABOVE
+    raw = thin(one.xs, one.ys)
+    many = len(one.ys) > SMOOTH_ABOVE
     for run in raw.runs:
         if len(run) > 1:
             draw.path((at(x, y) for x, y in run), f"raw {colour}" if many else f"line {colour}")
-        if len(run) == 1 or len(ys) <= MARK_UP_TO:
+        if len(run) == 1 or len(one.ys) <= MARK_UP_TO:
             for x, y in run:
-                draw.dot(*at(x, y), f"fill {colour}", tip(x, y))
+                draw.dot(*at(x, y), f"fill {colour}", tip(one.name, x, y))
     if many:
-        for run in thin(one.xs, smooth(ys, len(ys) // 60), 400).runs:
+        reach = len(one.ys) // 60
+        # On a scale of powers of ten the middle between 1 and 100 is 10.
+        middle = [math.exp(y) for y in smooth([math.log(y) for y in one.ys], reach)] if log_y else smooth(one.ys, reach)
+        for run in thin(one.xs, middle, 400).runs:
             if len(run) > 1:
                 draw.path((at(x, y) for x, y in run), f"line {colour}")
-    top = draw.plot[1]
     for x, y in raw.gaps:
-        place = at(x, math.inf)[0]
-        draw.parts.append(
-            f'<path d="M{place - 4:.1f} {top + 1:.1f}l8 8m0 -8l-8 8" class="broken">'
-            f"<title>{html.escape(f'{one.name}, {tick(x)}: {number(y)}')}</title></path>"
-        )
+        left, top = at(x, math.inf)[0] - 4, draw.plot[1] + 1
+        mark = html.escape(tip(one.name, x, y))
+        draw.parts.append(f'<path d="M{left:.1f} {top:.1f}l8 8m0 -8l-8 8" class="broken"><title>{mark}</title></path>')
 
 
 def _told(series: Sequence[Series], x_label: str) -> str:

@@ -21,8 +21,8 @@ class Size:
     height: int
 
 
-WIDE = Size(760, 330)
-SMALL = Size(370, 210)
+WIDE = Size(640, 290)
+SMALL = Size(260, 180)
 
 
 @dataclass
@@ -71,8 +71,11 @@ class Drawing:
 
     def svg(self, title: str, description: str) -> str:
         """Return the whole as SVG, with its title above and a description for those who do not see it."""
+        kind = {SMALL.width: "small", WIDE.width: "wide"}.get(self.size.width, "own")
+        # A drawing of its own size must not be blown up to the width of the page.
+        natural = f' style="max-width:{self.size.width}px"' if kind == "own" else ""
         return (
-            f'<svg class="chart {"small" if self.size.width <= SMALL.width else "wide"}" role="img" '
+            f'<svg class="chart {kind}"{natural} role="img" '
             f'viewBox="0 0 {self.size.width} {self.size.height:.0f}" xmlns="http://www.w3.org/2000/svg">'
             f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>"
             f'<text x="0" y="15" class="title">{html.escape(title)}</text>{"".join(self.parts)}</svg>'
@@ -81,7 +84,7 @@ class Drawing:
 
 def width_of(text: str) -> float:
     """Estimate the width of a text in drawing units: an ideograph is twice as wide as a letter."""
-    return sum(13.0 if unicodedata.east_asian_width(letter) in "WF" else 6.9 for letter in text)
+    return sum(15.0 if unicodedata.east_asian_width(letter) in "WF" else 8.2 for letter in text)
 
 
 def cut(text: str, room: float) -> str:

@@ -1,0 +1,228 @@
+"""What a user can set, as typed fields: the same for YAML recipes, for ``--dotted.options`` and for Python.
+
+Unknown fields are refused with the nearest known name.  Imports no torch, so that ``--help`` can list everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from maskwright.errors import ConfigError, did_you_mean
+
+__all__ = ["Config", "EncoderConfig", "FinetuneConfig", "PretrainConfig", "TrainConfig", "explain", "read_recipe"]
+
+SCHEMA = 1
+
+
+class Config(BaseModel):
+    """Base: frozen, no unknown fields, errors in one sentence each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Build from plain values; ConfigError names each bad field (behind ``where``), its value, and why."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise explain(cls, error, where) from None
+
+
+def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> ConfigError:
+    """Say in one sentence each what is wrong with the values of a configuration."""
+    return ConfigError("; ".join(_explain(model, problem, where) for problem in error.errors()))
+
+
+def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    name = where + ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        owner: Any = model
+        for part in path[:-1]:
+            owner = owner.model_fields[part].annotation
+        return f"no field {name!r}.{did_you_mean(path[-1], owner.model_fields)}"
+    if problem["type"] == "missing":
+        return f"field {name!r} is needed"
+    return f"field {name!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}, not {problem['input']!r}"
+
+
+class TrainConfig(Config):
+    """The training loop."""
+
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps; this or epochs or minutes."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the data."""
+    minutes: float | None = Field(None, gt=0)
+    """Wall-clock budget: a few steps are timed first, then the number of steps is fixed to fit."""
+    tokens: int | None = Field(None, ge=16)
+    """Tokens an optimiser step sees; this or examples."""
+    examples: int | None = Field(None, ge=1)
+    """Examples an optimiser step sees."""
+    micro_tokens: int = Field(16_384, ge=64)
+    """Most tokens computed at once; a larger step is accumulated, with the same result."""
+    lr: float = Field(1e-3, gt=0)
+    """Peak learning rate."""
+    warmup: float = Field(0.06, ge=0, lt=1)
+    """Share of the steps over which the rate rises from zero."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls after the warm-up."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Not applied to biases and norms."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """AdamW's decay of the mean gradient."""
+    beta2: float = Field(0.999, ge=0, lt=1)
+    """AdamW's decay of the mean squared gradient."""
+    eps: float = Field(1e-8, gt=0)
+    """AdamW's epsilon."""
+    clip: float = Field(1.0, gt=0)
+    """Largest gradient norm."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of matrix products; auto takes bf16 where the machine is fast at it.  Weights stay fp32."""
+    seed: int = Field(0, ge=0)
+    """Of all random choices."""
+    workers: int = Field(0, ge=0)
+    """Processes that prepare batches; the batches are the same for any number."""
+    evaluate_every: int | None = Field(None, ge=1)
+    """Steps between evaluations; default: ten times a run."""
+    save_every: int | None = Field(None, ge=1)
+    """Steps between checkpoints; default: as often as evaluations."""
+    keep: int = Field(2, ge=1)
+    """Newest checkpoints to keep."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many evaluations without a better one."""
+
+
+class PretrainTrainConfig(TrainConfig):
+    """The training loop, with what is usual in pre-training: one pass, 8,192 tokens a step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, values: Any) -> Any:
+        return _filled(values, epochs=1.0, tokens=8_192)
+
+
+class FinetuneTrainConfig(TrainConfig):
+    """The training loop, with what is usual in fine-tuning: three passes, 32 examples a step, a small rate."""
+
+    lr: float = Field(5e-5, gt=0)
+    """Peak learning rate."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the rate rises from zero."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, values: Any) -> Any:
+        return _filled(values, epochs=3.0, examples=32)
+
+
+def _filled(values: Any, **usual: Any) -> Any:
+    """Add the usual length of a run and size of a step where none was given."""
+    if not isinstance(values, Mapping):
+        return values
+    filled = dict(values)
+    for group in (("steps", "epochs", "minutes"), ("tokens", "examples")):
+        if all(filled.get(name) is None for name in group):
+            filled |= {name: usual[name] for name in group if name in usual}
+    return filled
+
+
+class EncoderConfig(Config):
+    """Size of a new encoder."""
+
+    family: str = "bert"
+    """Architecture; see ``maskwright params``."""
+    layers: int = Field(4, ge=1, le=200)
+    """Blocks."""
+    width: int = Field(256, ge=8, le=16_384)
+    """D, values a token."""
+    heads: int = Field(4, ge=1, le=512)
+    """N; must divide the width."""
+    feed_forward: int | None = Field(None, ge=8)
+    """F; default: four times the width."""
+    positions: int = Field(512, ge=16, le=65_536)
+    """Longest sequence the encoder can ever take."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Of embeddings and of what each sub-layer adds."""
+    attention_dropout: float = Field(0.1, ge=0, lt=1)
+    """Of attention weights."""
+
+
+class PretrainConfig(Config):
+    """``maskwright pretrain``."""
+
+    corpus: Path
+    """Folder made by ``corpus build``."""
+    out: Path
+    """Run folder: log, checkpoints, report, and the model at the end."""
+    start: str | None = None
+    """Model folder or org/name to go on from; default: fresh weights of the size in ``encoder``."""
+    encoder: EncoderConfig = EncoderConfig()
+    """Size of a new encoder."""
+    objectives: str = "mlm,nsp"
+    """Names of the objectives, with commas; they share one batch and one pass."""
+    objective: dict[str, dict[str, Any]] = {}
+    """Options of an objective, such as --objective.mlm.rate 0.2 or --objective.mlm.unit word."""
+    length: int = Field(128, ge=16)
+    """Tokens in an example, special ones included."""
+    short_rate: float = Field(0.1, ge=0, le=1)
+    """Share of documents whose examples aim at a random shorter length."""
+    held_out: float = Field(0.02, ge=0, lt=0.5)
+    """Share of documents kept for evaluation."""
+    held_out_tokens: int = Field(50_000, ge=1)
+    """Tokens of them evaluated during training."""
+    train: PretrainTrainConfig = PretrainTrainConfig()
+    """The loop."""
+
+
+class FinetuneConfig(Config):
+    """``maskwright finetune``."""
+
+    model: str
+    """Encoder to start from: a folder or org/name."""
+    task: str = "classify"
+    """Task name; see ``maskwright finetune --help``."""
+    data: Path | None = None
+    """Training file (.csv .tsv .jsonl, also .gz .xz), or the folder of a named data set such as glue/mrpc."""
+    dev: Path | None = None
+    """Evaluation file; default: a share of the training file, as ``dev_share`` says."""
+    dev_share: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the rows held out for evaluation when there is no dev file."""
+    text: str = "text"
+    """Column of the text."""
+    pair: str | None = None
+    """Column of the second text, for pairs."""
+    label: str = "label"
+    """Column of the label: a class name, or a number for a regression."""
+    length: int = Field(128, ge=8)
+    """Tokens in an example, special ones included; longer ones are cut."""
+    out: Path = Path("finetuned")
+    """Run folder."""
+    fresh: bool = False
+    """Start from fresh weights of the same size instead: the control."""
+    train: FinetuneTrainConfig = FinetuneTrainConfig()
+    """The loop."""
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Read a YAML recipe (``schema: 1``) into plain values; ConfigError for anything that is not one."""
+    import yaml
+
+    try:
+        if path.stat().st_size > 1 << 20:
+            raise ConfigError(f"{path}: {path.stat().st_size:,} bytes is too much for a recipe")
+        text = path.read_text("utf-8")
+        if any(token.__class__.__name__ == "AliasToken" for token in yaml.scan(text)):
+            raise ConfigError(f"{path}: YAML aliases (*name) are not accepted in recipes")
+        found = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or found.pop("schema", None) != SCHEMA:
+        raise ConfigError(f"{path}: a recipe is a mapping that says 'schema: {SCHEMA}'")
+    return found

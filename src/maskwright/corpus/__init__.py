@@ -1,0 +1,1 @@
+"""Your files to memory-mapped documents, sentences and tokens, with a ledger."""

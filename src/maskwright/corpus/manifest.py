@@ -1,0 +1,137 @@
+"""The manifest of a corpus: what its folder holds, checked when it is read.
+
+    manifest.json                 this
+    text-00000.arrow              documents: id, text, sentence_ends (characters)
+    tokens-<fp8>-00000.arrow      the same documents for one tokenizer: ids, starts_word, sentence_ends (tokens)
+    tokenizer-<fp8>/              that tokenizer
+
+<fp8> is the beginning of the tokenizer's fingerprint.  The manifest is written last: a folder without one is no corpus.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from maskwright.corpus.ledger import Ledger, TokenLedger
+from maskwright.errors import DataError, InputError
+
+__all__ = [
+    "MANIFEST",
+    "Column",
+    "Manifest",
+    "SentenceRule",
+    "Shard",
+    "TextShard",
+    "TokenShard",
+    "file_sha256",
+    "new_file",
+]
+
+MANIFEST = "manifest.json"
+SentenceRule = Literal["auto", "lines"]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shard(_Entry):
+    """One file with one record batch."""
+
+    name: str = Field(pattern=r"^(text|tokens-[0-9a-f]{8})-[0-9]{5,}\.arrow$")
+    bytes: int
+    sha256: str
+    documents: int
+    sentences: int
+
+
+class TextShard(Shard):
+    """Texts of some documents."""
+
+    text_bytes: int
+    chars: int
+
+
+class TokenShard(Shard):
+    """Tokens of the same documents."""
+
+    tokens: int
+
+
+class Column(_Entry):
+    """The whole corpus as one tokenizer sees it."""
+
+    fingerprint: str
+    folder: str = Field(pattern=r"^tokenizer-[0-9a-f]{8}$")
+    dtype: Literal["uint16", "uint32"]
+    shards: list[TokenShard]
+    ledger: TokenLedger
+
+
+class Manifest(_Entry):
+    """What is in the folder.  ``fingerprint`` is over texts and sentence ends: not over names, paths or shard sizes."""
+
+    schema_version: Literal[1] = 1
+    language: str
+    sentence_rule: SentenceRule
+    fingerprint: str
+    shards: list[TextShard]
+    columns: list[Column]
+    ledger: Ledger
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read and validate; raises InputError where there is no corpus, DataError where there is a damaged one."""
+        file = folder / MANIFEST
+        if not file.is_file():
+            if any(folder.glob("text-*.arrow*")):
+                raise InputError(f"corpus: {folder} holds an interrupted build. Remove the folder and build it again.")
+            raise InputError(
+                f"corpus: {folder} holds no corpus (no {MANIFEST}). Build one with: maskwright corpus build."
+            )
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise DataError(
+                f"not a manifest of schema version 1 ({field}: {first['msg']}). Build the corpus again.",
+                file=file,
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write atomically."""
+        with new_file(folder / MANIFEST) as stream:
+            stream.write(self.model_dump_json(indent=2).encode() + b"\n")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file under another name, and give it its own once all of it is on the disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

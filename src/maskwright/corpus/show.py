@@ -1,0 +1,72 @@
+"""What a corpus looks like, in plain numbers.
+
+The unigram entropy is the loss of a masked language model that has learnt only how frequent each piece is: a run that
+stays near it has not begun to read context yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskwright.corpus.store import Corpus, TokenColumn
+from maskwright.text.tokenizer import Tokenizer
+
+__all__ = ["summary"]
+
+LENGTH_EDGES = (8, 16, 32, 64, 128, 256, 512)
+"""A sentence is counted at the first edge that is not below its length in tokens, or beyond the last."""
+
+
+def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: int = 20) -> dict[str, Any]:
+    """Return documents, sentences, tokens, their lengths, the most frequent pieces and the ledger, all JSON-ready.
+
+    ``tokenizer`` chooses the token column, by default the one the corpus was built with; ``top`` is how many pieces
+    are named. Shares are of the tokens, 0 to 1; the entropy is in nats a token.
+    """
+    column = corpus.tokens(tokenizer)
+    reader = corpus.tokenizer(column.tokenizer_fingerprint)
+    counts_V, lengths = _count(column, reader.vocab_size)
+    share_V = counts_V / column.tokens
+    seen = share_V[counts_V > 0]
+    frequent = np.argsort(-counts_V, kind="stable")[: min(top, len(seen))]
+    return {
+        "fingerprint": corpus.fingerprint,
+        "language": corpus.language,
+        "sentence_rule": corpus.sentence_rule,
+        "documents": corpus.documents,
+        "sentences": corpus.sentences,
+        "chars": corpus.chars,
+        "tokenizer": column.tokenizer_fingerprint,
+        "tokens": column.tokens,
+        "unknown_share": column.unknown / column.tokens,
+        "tokens_a_sentence": column.tokens / column.sentences,
+        "sentence_lengths": _histogram(lengths),
+        "pieces_used": len(seen),
+        "vocab_size": reader.vocab_size,
+        "frequent_pieces": [
+            {"piece": piece, "count": int(counts_V[number]), "share": float(share_V[number])}
+            for number, piece in zip(frequent, reader.pieces(frequent.tolist()), strict=True)
+        ],
+        "top_piece_share": float(share_V.max()),
+        "unigram_entropy": float(-(seen * np.log(seen)).sum()),
+        "ledger": corpus.ledger.model_dump(),
+        "token_ledgers": {entry.fingerprint: entry.ledger.model_dump() for entry in corpus.manifest.columns},
+    }
+
+
+def _count(column: TokenColumn, vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    counts_V = np.zeros(vocab_size, dtype=np.int64)
+    lengths = []
+    for shard in column.shards:
+        counts_V += np.bincount(shard.ids, minlength=vocab_size)
+        lengths.append(np.diff(shard.sentence_ends, prepend=np.int32(0)))
+    return counts_V, np.concatenate(lengths)
+
+
+def _histogram(lengths: NDArray[np.int32]) -> list[dict[str, int | None]]:
+    """Sentences by length: {"up_to": longest counted here or None, "sentences": count}."""
+    counts = np.bincount(np.searchsorted(LENGTH_EDGES, lengths), minlength=len(LENGTH_EDGES) + 1)
+    return [{"up_to": edge, "sentences": int(count)} for edge, count in zip((*LENGTH_EDGES, None), counts, strict=True)]

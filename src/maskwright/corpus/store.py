@@ -1,0 +1,228 @@
+"""A corpus on disk, opened for reading.  Ids are used where they lie in the file; nothing is copied to open it.
+
+``Corpus`` knows the texts and the ledger; ``TokenColumn`` is what training reads.  Tokens, sentences and documents
+are numbered from 0 through the whole corpus; within a shard its own arrays count from the shard's beginning.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from maskwright.corpus.ledger import Ledger
+from maskwright.corpus.manifest import Column, Manifest, Shard, TextShard, file_sha256
+from maskwright.corpus.manifest import TokenShard as TokenEntry
+from maskwright.corpus.shards import TEXT_COLUMNS, TOKEN_COLUMNS, Text, read_batch
+from maskwright.errors import DataError, InputError
+from maskwright.text.tokenizer import Tokenizer
+
+__all__ = ["Corpus", "TokenColumn", "TokenShard"]
+
+
+class TokenShard:
+    """The tokens of some neighbouring documents.  Mapped when first used; picklable.
+
+    Attributes:
+        first_token, first_document, first_sentence: numbers in the whole corpus.
+        tokens, documents, sentences: how many are here.
+    """
+
+    def __init__(
+        self, path: Path, entry: TokenEntry, first_token: int, first_document: int, first_sentence: int
+    ) -> None:
+        self.path = path
+        self.tokens, self.documents, self.sentences = entry.tokens, entry.documents, entry.sentences
+        self.first_token, self.first_document, self.first_sentence = first_token, first_document, first_sentence
+
+    @cached_property
+    def _batch(self) -> pa.RecordBatch:
+        return read_batch(self.path, TOKEN_COLUMNS, self.documents)
+
+    @cached_property
+    def ids(self) -> NDArray[np.unsignedinteger[Any]]:
+        """(tokens,) ids of the shard, in the file's memory."""
+        values: NDArray[np.unsignedinteger[Any]] = self._batch.column("ids").values.to_numpy(zero_copy_only=True)
+        return values
+
+    @cached_property
+    def document_ends(self) -> NDArray[np.int32]:
+        """(documents,) sentences of the shard by the end of each document."""
+        return self._offsets("sentence_ends")
+
+    @cached_property
+    def sentence_ends(self) -> NDArray[np.int32]:
+        """(sentences,) tokens of the shard by the end of each sentence."""
+        token_ends = self._offsets("ids")
+        within: NDArray[np.int32] = self._batch.column("sentence_ends").values.to_numpy(zero_copy_only=True)
+        begins = np.concatenate([np.zeros(1, np.int32), token_ends[:-1]])
+        ends: NDArray[np.int32] = within + np.repeat(begins, np.diff(self.document_ends, prepend=np.int32(0)))
+        return ends
+
+    @cached_property
+    def _word_bits(self) -> NDArray[np.uint8]:
+        values = self._batch.column("starts_word").values
+        return np.frombuffer(values.buffers()[1], dtype=np.uint8)
+
+    def starts_word(self, begin: int, end: int) -> NDArray[np.bool_]:
+        """(end - begin,) whether each token begins a word; positions within the shard."""
+        first = begin // 8
+        bits = np.unpackbits(self._word_bits[first : (end + 7) // 8], bitorder="little")
+        return bits[begin - 8 * first : end - 8 * first].view(np.bool_)
+
+    def _offsets(self, column: str) -> NDArray[np.int32]:
+        ends: NDArray[np.int32] = self._batch.column(column).offsets.to_numpy(zero_copy_only=True)[1:]
+        return ends
+
+    def __getstate__(self) -> dict[str, Any]:
+        mapped = ("_batch", "ids", "document_ends", "sentence_ends", "_word_bits")
+        return {name: value for name, value in self.__dict__.items() if name not in mapped}
+
+
+class TokenColumn:
+    """The whole corpus as one tokenizer sees it.  Picklable: a loader worker maps the files again.
+
+    Attributes:
+        tokenizer_fingerprint: which tokenizer.
+        tokens, sentences, documents: totals.  A document may have no sentence where the column was added later.
+        unknown: tokens that are [UNK].
+        dtype: uint16 or uint32.
+        shards: in order.
+    """
+
+    def __init__(self, folder: Path, column: Column) -> None:
+        self.tokenizer_fingerprint = column.fingerprint
+        self.dtype = np.dtype(column.dtype)
+        ledger = column.ledger
+        self.tokens, self.unknown = ledger.tokens_kept, ledger.unknown
+        self.sentences, self.documents = ledger.sentences_kept, ledger.documents
+        self.shards = [
+            TokenShard(folder / entry.name, entry, *first)
+            for entry, first in zip(column.shards, _firsts(column.shards), strict=False)
+        ]
+        self._first_tokens = [shard.first_token for shard in self.shards]
+
+    def ids(self, begin: int, end: int) -> NDArray[np.unsignedinteger[Any]]:
+        """(end - begin,) ids of a span of tokens within one document; a view of the file, not writable."""
+        shard = self._shard_at(begin)
+        return shard.ids[begin - shard.first_token : end - shard.first_token]
+
+    def starts_word(self, begin: int, end: int) -> NDArray[np.bool_]:
+        """(end - begin,) whether each token of a span begins a word."""
+        shard = self._shard_at(begin)
+        return shard.starts_word(begin - shard.first_token, end - shard.first_token)
+
+    def _shard_at(self, token: int) -> TokenShard:
+        return self.shards[bisect_right(self._first_tokens, token) - 1]
+
+
+def _firsts(shards: list[TokenEntry]) -> Iterator[tuple[int, int, int]]:
+    sizes = ((shard.tokens, shard.documents, shard.sentences) for shard in shards)
+    return accumulate(sizes, lambda one, two: (one[0] + two[0], one[1] + two[1], one[2] + two[2]), initial=(0, 0, 0))
+
+
+class Corpus:
+    """A folder that ``build`` wrote.
+
+    Attributes:
+        folder: where it is.
+        fingerprint: sha256 over texts and sentence ends, whatever the folder, the files or the shards are called.
+        language, sentence_rule: how sentences were found.
+        documents, sentences, chars: totals of the text.
+        ledger: where everything that was read went.
+        fingerprints: of the tokenizers whose tokens it holds; the first is the one it was built with.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.fingerprint, self.language, self.sentence_rule = (
+            manifest.fingerprint,
+            manifest.language,
+            manifest.sentence_rule,
+        )
+        self.ledger: Ledger = manifest.ledger
+        self.documents, self.sentences, self.chars = (
+            self.ledger.documents_kept,
+            self.ledger.sentences,
+            self.ledger.chars,
+        )
+        self.fingerprints = [column.fingerprint for column in manifest.columns]
+        self._document_ends = list(accumulate(shard.documents for shard in manifest.shards))
+        self._last_read: tuple[str, pa.RecordBatch] | None = None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Corpus:
+        """Read the manifest and compare the sizes of the files; ``verify`` reads all of them.
+
+        Raises InputError where there is no corpus, DataError naming a file that is missing or cut off.
+        """
+        corpus = cls(Path(folder), Manifest.read(Path(folder)))
+        for shard in corpus._shards():
+            path = corpus.folder / shard.name
+            size = path.stat().st_size if path.is_file() else None
+            if size != shard.bytes:
+                found = "missing" if size is None else f"{size:,} bytes"
+                raise DataError(f"{found}, {shard.bytes:,} bytes in the manifest. Build the corpus again.", file=path)
+        return corpus
+
+    def verify(self) -> None:
+        """Hash every shard; raises DataError naming the first that is not what was written."""
+        for shard in self._shards():
+            path = self.folder / shard.name
+            if file_sha256(path) != shard.sha256:
+                raise DataError("its bytes have changed since the corpus was built. Build the corpus again.", file=path)
+
+    def tokens(self, tokenizer: Tokenizer | str | None = None) -> TokenColumn:
+        """Return the token column of a tokenizer, given itself or by fingerprint; None is the one it was built with."""
+        return TokenColumn(self.folder, self._column(tokenizer))
+
+    def tokenizer(self, fingerprint: str | None = None) -> Tokenizer:
+        """Load a tokenizer that the corpus was tokenised with, from its own copy."""
+        return Tokenizer.load(self.folder / self._column(fingerprint).folder)
+
+    def text(self, document: int) -> tuple[str, str]:
+        """Return (id, text) of a document, counted from 0."""
+        if not 0 <= document < self.documents:
+            raise InputError(f"corpus: no document {document:,}; {self.folder} holds 0 to {self.documents - 1:,}.")
+        place = bisect_right(self._document_ends, document)
+        shard = self.manifest.shards[place]
+        batch = self._text_batch(shard)
+        row = document - (self._document_ends[place] - shard.documents)
+        return batch.column("id")[row].as_py(), batch.column("text")[row].as_py()
+
+    def texts(self, shard: TextShard) -> list[Text]:
+        """Return the texts of one shard with their sentence ends."""
+        columns = (self._text_batch(shard).column(name).to_pylist() for name in TEXT_COLUMNS)
+        return [Text(*row) for row in zip(*columns, strict=True)]
+
+    def _text_batch(self, shard: TextShard) -> pa.RecordBatch:
+        # Texts are compressed by the shard, so the one unpacked last is kept.
+        if self._last_read is None or self._last_read[0] != shard.name:
+            self._last_read = (shard.name, read_batch(self.folder / shard.name, TEXT_COLUMNS, shard.documents))
+        return self._last_read[1]
+
+    def _column(self, tokenizer: Tokenizer | str | None) -> Column:
+        columns = self.manifest.columns
+        if tokenizer is None:
+            return columns[0]
+        wanted = tokenizer if isinstance(tokenizer, str) else tokenizer.fingerprint
+        for column in columns:
+            if column.fingerprint == wanted:
+                return column
+        known = ", ".join(column.fingerprint[:8] for column in columns)
+        raise InputError(
+            f"corpus: {self.folder} has no tokens of the tokenizer {wanted[:8]} (it has: {known}). "
+            "Add them with: maskwright corpus add-tokens."
+        )
+
+    def _shards(self) -> Iterator[Shard]:
+        yield from self.manifest.shards
+        for column in self.manifest.columns:
+            yield from column.shards

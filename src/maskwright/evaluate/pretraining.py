@@ -1,0 +1,109 @@
+"""How good a pre-trained encoder is on text it never saw, beside what knows nothing.
+
+Masked tokens beside a model that knows only how frequent tokens are; sentence pairs beside the majority and beside a rule
+that sees nothing but the two lengths (pairs cut short differ in length, so lengths alone tell something).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maskwright.corpus.store import TokenColumn
+from maskwright.data.batch import Batch
+from maskwright.evaluate.intervals import Interval, wilson
+from maskwright.evaluate.runner import forward_only
+from maskwright.model import Model
+from maskwright.objective import Objective
+from maskwright.text.tokenizer import Tokenizer
+
+__all__ = ["Heldout", "Reference", "evaluate_pretraining", "length_rule", "unigram_reference"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What can be reached without looking at the context."""
+
+    entropy: float
+    """Of the corpus's token frequencies, in nats: the loss of a model that knows only these."""
+    most_frequent: float
+    """Share of the most frequent token: the accuracy of always naming it."""
+    piece: str
+    """That token."""
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """Scores on held-out documents."""
+
+    reference: Reference
+    loss: dict[str, float]
+    """Mean loss of each objective."""
+    accuracy: dict[str, Interval]
+    """Of each objective: the share predicted right."""
+    counts: dict[str, int]
+    """Predictions scored, of each objective."""
+    nsp_majority: Interval | None
+    """Accuracy of always giving the more frequent answer."""
+    nsp_lengths: Interval | None
+    """Accuracy of the best rule found that sees lengths only."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def unigram_reference(column: TokenColumn, tokenizer: Tokenizer) -> Reference:
+    """Count the tokens of a corpus."""
+    counts = sum(np.bincount(shard.ids, minlength=tokenizer.vocab_size) for shard in column.shards)
+    assert isinstance(counts, np.ndarray)
+    shares = counts[counts > 0] / counts.sum()
+    top = int(counts.argmax())
+    return Reference(float(-(shares * np.log(shares)).sum()), float(shares.max()), tokenizer.pieces([top])[0])
+
+
+def length_rule(train_columns: NDArray[np.int64], test_columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Learn to tell pairs from their two lengths and the sum, on training pairs; return the answers for the test pairs.
+
+    A gradient-boosted tree ensemble: strong enough that nothing in the lengths is left to find.  Columns as in a plan of
+    pairs.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    def lengths(columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        a, b = columns[:, 1] - columns[:, 0], columns[:, 3] - columns[:, 2]
+        return np.stack([a, b, a + b], axis=1)
+
+    rule = HistGradientBoostingClassifier(max_iter=60, random_state=0)
+    rule.fit(lengths(train_columns[:50_000]), train_columns[:50_000, 4])
+    answers: NDArray[np.int64] = rule.predict(lengths(test_columns))
+    return answers
+
+
+def evaluate_pretraining(
+    model: Model,
+    objective: Objective,
+    batches: Sequence[Batch],
+    dtype: torch.dtype,
+    reference: Reference,
+    train_columns: NDArray[np.int64],
+    test_columns: NDArray[np.int64],
+) -> Heldout:
+    """Score a model on held-out batches; the columns are those of the training and the held-out plan."""
+    taken = forward_only(model, objective, batches, dtype)
+    accuracy = {
+        name: wilson(round(share * taken.counts[name]), taken.counts[name]) for name, share in taken.accuracy.items()
+    }
+    majority = lengths = None
+    if "nsp" in accuracy:
+        labels = test_columns[:, 4]
+        usual = round(float(train_columns[:, 4].mean()))
+        majority = wilson(int((labels == usual).sum()), len(labels))
+        if len(set(train_columns[:, 4].tolist())) == 2:
+            lengths = wilson(int((length_rule(train_columns, test_columns) == labels).sum()), len(labels))
+    return Heldout(reference, taken.parts, accuracy, taken.counts, majority, lengths)

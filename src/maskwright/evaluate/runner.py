@@ -1,0 +1,100 @@
+"""Run a model over batches or rows, without dropout and without gradients."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maskwright.data.batch import Batch
+from maskwright.machine import autocast
+from maskwright.model import Model, batches_of
+from maskwright.objective import Objective, Part, Pass
+
+__all__ = ["Sums", "Taken", "forward_only", "logits_of"]
+
+
+@dataclass
+class Sums:
+    """A loss gathered over batches: for each part its sum, its count, its weight and its hits."""
+
+    sum: float = 0.0
+    count: int = 0
+    weight: float = 1.0
+    hits: float | None = None
+
+    def add(self, part: Part) -> None:
+        """Take in one batch's part."""
+        self.sum += float(part.sum.detach())
+        self.count += part.count
+        self.weight = part.weight
+        if part.hits is not None:
+            self.hits = (self.hits or 0.0) + float(part.hits)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step, or an evaluation, saw: plain numbers."""
+
+    loss: float
+    parts: dict[str, float]
+    """Mean of each part."""
+    accuracy: dict[str, float]
+    """Share predicted right, for the parts where that means something."""
+    counts: dict[str, int]
+
+    @classmethod
+    def of(cls, sums: dict[str, Sums]) -> Taken:
+        """Divide sums by counts."""
+        means = {name: s.sum / max(1, s.count) for name, s in sums.items()}
+        return cls(
+            math.fsum(means[name] * s.weight for name, s in sums.items()),
+            means,
+            {name: s.hits / max(1, s.count) for name, s in sums.items() if s.hits is not None},
+            {name: s.count for name, s in sums.items()},
+        )
+
+
+@torch.no_grad()
+def forward_only(model: Model, objective: Objective, batches: Sequence[Batch], dtype: torch.dtype) -> Taken:
+    """Return the loss of batches without dropout and without gradients."""
+    was_training = model.training
+    model.eval()
+    sums: dict[str, Sums] = defaultdict(Sums)
+    for batch in batches:
+        with autocast(model.device, dtype):
+            loss = objective(Pass(model, batch.to(model.device)))
+        for name, part in loss.items():
+            sums[name].add(part)
+    model.train(was_training)
+    return Taken.of(sums)
+
+
+@torch.no_grad()
+def logits_of(
+    model: Model,
+    rows: Sequence[tuple[str, ...]],
+    *,
+    dtype: torch.dtype = torch.float32,
+    length: int | None = None,
+    batch_tokens: int = 8192,
+) -> NDArray[np.float32]:
+    """Return the classification head's scores of texts or pairs, (len(rows), C), in the order of the rows.
+
+    length: tokens at which a row is cut, the model's own limit unless given.
+    """
+    was_training = model.training
+    model.eval()
+    logits: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
+    for batch in batches_of(model, rows, batch_tokens, length):
+        with autocast(model.device, dtype):
+            scores = model.head("classify")(Pass(model, batch.to(model.device)).pooled_BD)
+        for number, row in zip(batch.examples, scores.float().cpu().numpy(), strict=True):
+            logits[number] = row
+    model.train(was_training)
+    return np.stack(logits) if logits else np.empty((0, 0), np.float32)

@@ -1,0 +1,118 @@
+"""The machine a run is on: what it is, what is fast there, and whether somebody else is using it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+__all__ = ["autocast", "busy", "describe", "device", "instruction_sets", "keep_buffers", "precision", "seeded"]
+
+_WANTED = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni", "amx_int8", "neon", "sve", "bf16")
+
+
+@lru_cache(maxsize=1)
+def instruction_sets() -> tuple[str, ...]:
+    """Return the instruction sets that matter here, of those the processor says it has."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        return ()
+    line = next((x for x in text.splitlines() if x.lower().startswith(("flags", "features"))), "")
+    flags = set(line.partition(":")[2].split())
+    return tuple(name for name in _WANTED if name in flags)
+
+
+def device() -> torch.device:
+    """Return where to train: the first CUDA device, else Apple's GPU, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def precision(wanted: str, where: torch.device) -> torch.dtype:
+    """Return the dtype of matrix products: bf16 where the machine has instructions for it, unless told otherwise."""
+    if wanted != "auto":
+        return torch.bfloat16 if wanted == "bf16" else torch.float32
+    if where.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast = where.type == "cpu" and {"amx_bf16", "avx512_bf16"} & set(instruction_sets())
+    return torch.bfloat16 if fast else torch.float32
+
+
+def autocast(where: torch.device, dtype: torch.dtype) -> Any:
+    """Return the context in which matrix products run in ``dtype``."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(where.type, dtype)
+
+
+@lru_cache(maxsize=1)
+def keep_buffers() -> None:
+    """Tell glibc to keep large freed buffers.
+
+    By default each buffer over 32 MB is mapped from the kernel and given back at every step, and its pages are cleared anew
+    each time; that can cost a third of a CPU training step.  Does nothing where there is no glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)
+
+
+def busy() -> str | None:
+    """Return a warning when other programs are using the cores, else None.
+
+    Two programs with OpenMP threads on the same cores slow each other many times over, for each spins while it waits.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    mine = psutil.Process()
+    before, whole = mine.cpu_times(), psutil.cpu_times()
+    psutil.cpu_percent(0.3)
+    after, then = mine.cpu_times(), psutil.cpu_times()
+    used = (then.user + then.system + then.nice) - (whole.user + whole.system + whole.nice)
+    others = used - (after.user + after.system - before.user - before.system)
+    share = others / 0.3
+    if share < 0.5:
+        return None
+    return (
+        f"other programs are using {share:.1f} of {cores} cores. Training beside them can be many times slower: "
+        "wait for them, or give this run fewer threads with OMP_NUM_THREADS"
+    )
+
+
+def describe() -> dict[str, Any]:
+    """Return the machine as plain numbers and names, for the log and for ``doctor``."""
+    where = device()
+    facts: dict[str, Any] = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "instruction sets": ", ".join(instruction_sets()) or "unknown",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "device": where.type,
+        "precision (auto)": str(precision("auto", where)).removeprefix("torch."),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    if where.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(0)
+    return facts
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's generator as if it had just been seeded, and leave it as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

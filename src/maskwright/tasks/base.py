@@ -1,0 +1,54 @@
+"""What a fine-tuning task is: an objective that can also say what its scores mean and how good they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskwright.data.batch import Sample
+from maskwright.keys import Key
+from maskwright.objective import Objective
+from maskwright.tasks.rows import Rows
+
+__all__ = ["LabelFirst", "Task"]
+
+
+@dataclass(frozen=True)
+class LabelFirst:
+    """Adds the target of a whole sequence at its first token."""
+
+    name: str
+    whole: bool
+    """Labels are class numbers; otherwise they are values."""
+
+    def __call__(self, sample: Sample, key: Key) -> Sample:
+        """Return the sample with its target."""
+        label = np.array([sample.label], dtype=np.int64 if self.whole else np.float32)
+        return sample.with_target(self.name, np.zeros(1, dtype=np.int64), label)
+
+
+class Task(Objective):
+    """A task on texts or pairs of texts."""
+
+    metric: str
+    """Name of its usual metric in ``evaluate.metrics``."""
+
+    def numbers(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the rows' labels as (rows,) class numbers or values; DataError for one that cannot be."""
+        raise NotImplementedError
+
+    def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Return what each row's scores mean, as plain values by name; ``label`` is the answer."""
+        raise NotImplementedError
+
+    def answers(self, logits_BC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return each row's answer as a class number or a value, to hold against ``numbers``."""
+        raise NotImplementedError
+
+    def card(self) -> tuple[dict[str, Any], Sequence[str]]:
+        """Return what a model folder has to know: the task, and label names."""
+        raise NotImplementedError

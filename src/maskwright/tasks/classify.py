@@ -1,0 +1,86 @@
+"""Classification of a text, or of a pair of texts, from the pooled first token.
+
+Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from maskwright.errors import InputError
+from maskwright.model import Model
+from maskwright.objective import Loss, Part, Pass
+from maskwright.tasks.base import LabelFirst, Task
+from maskwright.tasks.rows import Rows, label_numbers
+
+__all__ = ["Classification"]
+
+
+class Classification(Task):
+    """Cross-entropy over the classes.
+
+    forward: the B targets ``classify`` (class numbers) -> one part, summed over the sequences.
+    """
+
+    name = "classify"
+    heads = ("pooler", "classify")
+
+    def __init__(self, labels: Sequence[str], metric: str = "accuracy") -> None:
+        super().__init__()
+        if len(labels) < 2:
+            raise InputError(f"classification needs at least two labels, and there is {list(labels)}")
+        self.labels, self.metric = tuple(labels), metric
+
+    @classmethod
+    def of(cls, rows: Rows) -> Classification:
+        """Make the task of a training file: its labels, sorted by name."""
+        return cls(sorted(set(rows.labels or ())))
+
+    def prepare(self, model: Model) -> None:
+        """Give the model a pooler and a classification head of the right size."""
+        model.add_head("pooler")
+        model.add_head("classify", len(self.labels))
+
+    def stage(self, model: Model) -> LabelFirst:
+        """Return the labelling step."""
+        return LabelFirst(self.name, whole=True)
+
+    def forward(self, run: Pass) -> Loss:
+        """Return the part ``classify``."""
+        target = run.batch.targets[self.name]
+        logits_BC = run.model.head("classify")(run.pooled_BD).float()
+        hits = (logits_BC.detach().argmax(-1) == target.labels).sum()
+        return {self.name: Part(F.cross_entropy(logits_BC, target.labels, reduction="sum"), target.count, hits=hits)}
+
+    def numbers(self, rows: Rows) -> NDArray[np.float64]:
+        """Return class numbers."""
+        return np.array(label_numbers(rows, self.labels), dtype=np.float64)
+
+    def answers(self, logits_BC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the class of the highest score."""
+        return logits_BC.argmax(-1).astype(np.float64)
+
+    def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Return ``label`` and ``probabilities`` by label name for each row."""
+        scores = np.exp(logits_BC - logits_BC.max(-1, keepdims=True))
+        shares = scores / scores.sum(-1, keepdims=True)
+        return [
+            {
+                "label": self.labels[int(row.argmax())],
+                "probabilities": {name: round(float(p), 6) for name, p in zip(self.labels, row, strict=True)},
+            }
+            for row in shares
+        ]
+
+    def card(self) -> tuple[dict[str, Any], Sequence[str]]:
+        """Return the task's name, metric and labels."""
+        return {
+            "name": "classify",
+            "metric": self.metric,
+            "problem_type": "single_label_classification",
+        }, self.labels

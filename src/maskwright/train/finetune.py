@@ -1,0 +1,184 @@
+"""Fine-tuning: an encoder and labelled rows in, a model with a task out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskwright import machine
+from maskwright.checkpoint.folder import Card
+from maskwright.config import FinetuneConfig
+from maskwright.data.batch import Collator
+from maskwright.data.loader import Loader
+from maskwright.data.source import RowsSource, tokenise_rows
+from maskwright.errors import ConfigError, InputError
+from maskwright.evaluate.metrics import headline, metric
+from maskwright.evaluate.runner import Taken, logits_of
+from maskwright.keys import Key
+from maskwright.model import Model, create, load
+from maskwright.tasks import DATASETS, TASKS
+from maskwright.tasks.base import Task
+from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.train.budget import budget_of, steps_of
+from maskwright.train.loop import Evaluation, Finished, Run
+
+__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data"]
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a fine-tuning gave: the best evaluated weights, and their scores on the dev rows."""
+
+    model: Model
+    task: Task
+    finished: Finished
+    metrics: dict[str, float]
+    folder: Path
+
+
+def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
+    """Return the task, the training rows and the dev rows of a configuration."""
+    if config.data is None:
+        raise ConfigError("data: name the training file, or the folder of the data set")
+    if config.task in DATASETS:
+        files = DATASETS[config.task].load()
+        return files.task(), files.rows(config.data, "train"), files.rows(config.data, "dev")
+    kind = TASKS[config.task].load()
+    columns = Columns(config.text, config.pair, config.label)
+    rows = read_rows(config.data, columns)
+    task: Task = kind.of(rows)
+    if config.dev is not None:
+        return task, rows, read_rows(config.dev, columns)
+    order = Key(config.train.seed).stream("rows.dev").order(len(rows))
+    held = round(config.dev_share * len(rows))
+    if not 0 < held < len(rows):
+        raise InputError(
+            f"{config.data}: {len(rows)} rows are too few to hold out {config.dev_share:.0%} of them; give --dev"
+        )
+    return task, _pick(rows, np.sort(order[held:]).tolist()), _pick(rows, np.sort(order[:held]).tolist())
+
+
+def _pick(rows: Rows, numbers: list[int]) -> Rows:
+    assert rows.labels is not None
+    return Rows(
+        tuple(rows.texts[n] for n in numbers),
+        tuple(rows.labels[n] for n in numbers),
+        tuple(rows.lines[n] for n in numbers),
+        rows.file,
+    )
+
+
+def finetune(config: FinetuneConfig, *, resume: bool = False, command: str = "") -> Finetuned:
+    """Fine-tune as configured; the run folder receives the log, the checkpoints and ``model/``.
+
+    Raises DataError (file, line) for rows that cannot be used, CheckpointError for the model folder, and what
+    ``Run.train`` raises.
+    """
+    task, train_rows, dev_rows = read_data(config)
+    model = load(config.model)
+    if config.fresh:
+        model = create(model.spec, model.tokenizer, seed=config.train.seed)
+    return finetune_rows(model, task, train_rows, dev_rows, config, resume=resume, command=command)
+
+
+def finetune_rows(
+    model: Model,
+    task: Task,
+    train_rows: Rows,
+    dev_rows: Rows,
+    config: FinetuneConfig,
+    *,
+    resume: bool = False,
+    command: str = "",
+    label: str = "fine-tuning",
+) -> Finetuned:
+    """Fine-tune a model on rows already read; see ``finetune``.  The model is changed."""
+    train = config.train
+    if config.length > model.longest:
+        raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    # A fresh head must not depend on what was drawn before: two runs of one seed start from the same weights.
+    with machine.seeded(train.seed):
+        task.prepare(model)
+    model.keep_heads(*task.heads)
+    model.to(machine.device())
+    tokenizer = model.tokenizer
+    source = RowsSource(
+        tokenise_rows(tokenizer, train_rows.texts, config.length),
+        task.numbers(train_rows),
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        fingerprint(train_rows),
+    )
+    loader = Loader(
+        source,
+        Collator((task.stage(model),), tokenizer.pad_id),
+        budget_of(train),
+        train.seed,
+        train.workers,
+        train.micro_tokens,
+    )
+    steps = steps_of(train, loader, model, task, config.out)
+    truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
+
+    def scores() -> dict[str, float]:
+        logits = logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+        return metric(task.metric)(truth, task.answers(logits))
+
+    def evaluate() -> Evaluation:
+        found = scores()
+        return Evaluation(Taken(-headline(found), {}, {}, {}), found, headline(found))
+
+    run = Run(
+        model,
+        task,
+        loader,
+        train,
+        config.out,
+        steps,
+        identity={
+            **config.model_dump(mode="json", include={"task", "length", "fresh"}),
+            "train": train.model_dump(mode="json", exclude={"workers", "keep", "save_every", "minutes", "steps"}),
+            "steps": steps,
+            "data": source.fingerprint,
+        },
+        evaluate=evaluate,
+        start_record={
+            "name": label,
+            "config": config.model_dump(mode="json"),
+            "machine": machine.describe(),
+            "command": command,
+            "versions": {},
+            "parameters": sum(p.numel() for p in model.parameters()),
+        },
+        label=label,
+    )
+    finished = run.train(resume=resume)
+    run.use_best()
+    model.eval()
+    facts, labels = task.card()
+    history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
+    model.card = Card({**facts, "length": config.length}, tuple(labels), history)
+    model.save(config.out / "model")
+    return Finetuned(model, task, finished, scores(), config.out)
+
+
+def fingerprint(rows: Rows) -> str:
+    """Return the SHA-256 of texts and labels, wherever they came from."""
+    return hashlib.sha256(
+        json.dumps([rows.texts, rows.labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).hexdigest()
+
+
+def task_of(model: Model) -> Task:
+    """Return the task that a fine-tuned model was trained for; InputError when its folder does not say."""
+    facts: dict[str, Any] = dict(model.card.task)
+    if facts.get("name") == "regress":
+        return TASKS["regress"].load()(facts["metric"])  # type: ignore[no-any-return]
+    if "classify" in model.net.heads and model.card.labels:
+        return TASKS["classify"].load()(model.card.labels, facts.get("metric", "accuracy"))  # type: ignore[no-any-return]
+    raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")

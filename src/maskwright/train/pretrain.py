@@ -1,0 +1,238 @@
+"""Pre-training: a corpus and objectives in, an encoder out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maskwright import machine
+from maskwright.config import PretrainConfig
+from maskwright.corpus.store import Corpus, TokenColumn
+from maskwright.data.batch import Batch, Collator
+from maskwright.data.loader import Loader
+from maskwright.data.pairs import NextPairs, Pairing, Runs
+from maskwright.data.plan import Budget, Plan
+from maskwright.data.source import CorpusSource
+from maskwright.errors import ConfigError, InputError
+from maskwright.evaluate.pretraining import Heldout, Reference, evaluate_pretraining, unigram_reference
+from maskwright.evaluate.runner import forward_only
+from maskwright.families import family_of
+from maskwright.families.bert import bert_spec
+from maskwright.keys import Key
+from maskwright.model import Model, create, load
+from maskwright.objective import Objective, Together
+from maskwright.objectives import OBJECTIVES
+from maskwright.train.budget import budget_of, steps_of
+from maskwright.train.loop import Evaluation, Finished, Run
+
+__all__ = ["Pretrained", "Pretraining", "make_objective", "pretrain"]
+
+_HELD_OUT_EPOCH = 1 << 32
+"""Epoch of the keys with which held-out text is paired and masked: always the same, and no training epoch's."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a pre-training gave."""
+
+    model: Model
+    finished: Finished
+    heldout: Heldout | None
+    """Scores on documents that were never trained on; None when nothing was held out."""
+    folder: Path
+
+
+def make_objective(names: str, options: Mapping[str, Mapping[str, Any]]) -> Together:
+    """Build objectives from names with commas, and options by name; ConfigError for an unknown name or option."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ConfigError(f"objectives: name at least one, each once, not {names!r}")
+    if unused := sorted(set(options) - set(wanted)):
+        raise ConfigError(f"objective.{unused[0]}: options for an objective that is not among {names!r}")
+    made: list[Objective] = []
+    for name in wanted:
+        kind = OBJECTIVES[name].load()
+        made.append(kind(kind.Config.of(options.get(name, {}), f"objective.{name}.")))
+    return Together(made)
+
+
+@dataclass
+class Pretraining:
+    """Everything a pre-training is made of, before its first step."""
+
+    config: PretrainConfig
+    corpus: Corpus
+    column: TokenColumn
+    model: Model
+    objective: Together
+    pairing: Pairing
+    train_documents: NDArray[np.int64]
+    held_documents: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, config: PretrainConfig) -> Pretraining:
+        """Open the corpus, build or load the model, choose the held-out documents."""
+        corpus = Corpus.open(config.corpus)
+        column = corpus.tokens()
+        seed = config.train.seed
+        if config.start is not None:
+            model = load(config.start)
+            column = corpus.tokens(model.tokenizer)
+        else:
+            size = config.encoder
+            if size.width % size.heads:
+                raise ConfigError(f"encoder.width {size.width} is not a multiple of encoder.heads {size.heads}")
+            family_of(size.family)
+            tokenizer = corpus.tokenizer(column.tokenizer_fingerprint)
+            spec = bert_spec(
+                vocabulary=tokenizer.vocab_size,
+                width=size.width,
+                layers=size.layers,
+                heads=size.heads,
+                feed_forward=size.feed_forward,
+                positions=size.positions,
+                dropout=size.dropout,
+                attention_dropout=size.attention_dropout,
+            )
+            model = create(spec, tokenizer, seed=seed)
+        if config.length > model.spec.longest:
+            raise ConfigError(f"length {config.length} is more than the model's {model.spec.longest} positions")
+        objective = make_objective(config.objectives, config.objective)
+        for part in objective.objectives:
+            part.prepare(model)  # type: ignore[operator]
+        model.keep_heads(*objective.heads)
+        pairs = next((part for part in objective.objectives if part.name == "nsp"), None)
+        pairing: Pairing
+        if pairs is None:
+            pairing = Runs(config.length, config.short_rate)
+        else:
+            pairing = NextPairs(config.length, config.short_rate, pairs.config.random_rate)  # type: ignore[union-attr]
+        order = Key(seed).stream("corpus.held-out").order(column.documents)
+        held = min(max(2, round(config.held_out * column.documents)), column.documents // 2) if config.held_out else 0
+        return cls(
+            config,
+            corpus,
+            column,
+            model.to(machine.device()),
+            objective,
+            pairing,
+            np.sort(order[held:]),
+            np.sort(order[:held]),
+        )
+
+    def source(self, documents: NDArray[np.int64]) -> CorpusSource:
+        """Return examples from the given documents."""
+        tokenizer = self.model.tokenizer
+        fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
+        return CorpusSource(self.column, documents, self.pairing, tokenizer.cls_id, tokenizer.sep_id, fingerprint)
+
+    def collator(self) -> Collator:
+        """Return the chain of collation of these objectives."""
+        return Collator(self.objective.stages(self.model), self.model.tokenizer.pad_id)
+
+    def loader(self) -> Loader:
+        """Return the training batches."""
+        train = self.config.train
+        return Loader(
+            self.source(self.train_documents),
+            self.collator(),
+            budget_of(train),
+            train.seed,
+            train.workers,
+            train.micro_tokens,
+            plans=self.config.out / "plans",
+        )
+
+    def heldout_plan(self) -> tuple[CorpusSource, Plan]:
+        """Return the plan of the held-out documents, cut into batches of at most ``micro_tokens`` tokens."""
+        source = self.source(self.held_documents)
+        budget = Budget(tokens=max(self.config.length, min(8_192, self.config.train.micro_tokens)))
+        return source, source.plan(budget, Key(self.config.train.seed, _HELD_OUT_EPOCH))
+
+    def heldout_batches(self, tokens: int | None = None) -> list[Batch]:
+        """Return held-out batches, masked the same way every time; at most about ``tokens`` tokens of them."""
+        source, plan = self.heldout_plan()
+        collate, key = self.collator(), Key(self.config.train.seed, _HELD_OUT_EPOCH)
+        batches, seen = [], 0
+        for step in range(plan.steps):
+            if tokens is not None and seen >= tokens:
+                break
+            batches.append(collate([source.sample(plan, int(n)) for n in plan.examples(step)], key))
+            seen += batches[-1].tokens
+        return batches
+
+    def evaluate(self, reference: Reference, dtype: torch.dtype) -> Heldout:
+        """Score the model on all held-out documents, beside the baselines."""
+        _, plan = self.heldout_plan()
+        train_plan = self.source(self.train_documents).plan(
+            Budget(examples=1), Key(self.config.train.seed, _HELD_OUT_EPOCH), shuffle=False
+        )
+        return evaluate_pretraining(
+            self.model, self.objective, self.heldout_batches(), dtype, reference, train_plan.columns, plan.columns
+        )
+
+
+def pretrain(config: PretrainConfig, *, resume: bool = False, command: str = "") -> Pretrained:
+    """Pre-train as configured; the run folder receives the log, the checkpoints, ``model/`` and ``report.html``.
+
+    Raises InputError for a corpus that gives nothing to train on and for a folder that already holds a run, ConfigError for
+    settings that do not fit together, TrainingError and Stopped as ``Run.train`` does.
+    """
+    parts = Pretraining.of(config)
+    loader, train = parts.loader(), config.train
+    if not len(parts.train_documents):
+        raise InputError(f"{config.corpus}: there are no documents to train on")
+    steps = steps_of(train, loader, parts.model, parts.objective, config.out)
+    reference = unigram_reference(parts.column, parts.model.tokenizer)
+    batches = parts.heldout_batches(config.held_out_tokens) if len(parts.held_documents) else []
+    dtype = machine.precision(train.precision, parts.model.device)
+
+    def evaluate() -> Evaluation:
+        return Evaluation(forward_only(parts.model, parts.objective, batches, dtype))
+
+    run = Run(
+        parts.model,
+        parts.objective,
+        loader,
+        train,
+        config.out,
+        steps,
+        identity=_identity(config, loader, steps),
+        evaluate=evaluate if batches else None,
+        start_record=_start(config, parts, reference, command),
+        label="pre-training",
+    )
+    finished = run.train(resume=resume)
+    parts.model.eval()
+    provenance = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
+    parts.model.save(config.out / "model", provenance={"pretrained": provenance})
+    heldout = parts.evaluate(reference, dtype) if batches else None
+    return Pretrained(parts.model, finished, heldout, config.out)
+
+
+def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, Any]:
+    """What a resumed run must share; where it lies, and how many processes feed it, is not part of it."""
+    settings = config.model_dump(mode="json", exclude={"out", "corpus"})
+    train = {
+        k: v for k, v in settings.pop("train").items() if k not in ("workers", "keep", "save_every", "steps", "minutes")
+    }
+    return {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
+
+
+def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, command: str) -> dict[str, Any]:
+    return {
+        "name": "pre-training",
+        "config": config.model_dump(mode="json"),
+        "machine": machine.describe(),
+        "command": command,
+        "versions": {},
+        "parameters": sum(p.numel() for p in parts.model.parameters()),
+        "reference": {"unigram entropy": reference.entropy},
+        "accuracy_reference": {"most frequent token": reference.most_frequent},
+    }

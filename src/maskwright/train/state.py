@@ -1,0 +1,88 @@
+"""The state of a run on disk: everything a bitwise resume needs, whole or not there, newest sound one first.
+
+    RUN/checkpoints/step-00000500/   net.safetensors  optimizer.safetensors  state.json (place, counters, hashes)
+
+Randomness needs no state: it is keyed by what it is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from maskwright.checkpoint.seal import sealed_folder, verify
+from maskwright.errors import CheckpointError
+
+__all__ = ["load_state", "newest", "retain", "save_state"]
+
+SEAL = "state.json"
+_log = logging.getLogger(__name__)
+
+
+def save_state(
+    folder: Path, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]
+) -> Path:
+    """Write the state after ``step`` steps; returns its folder."""
+    path = folder / f"step-{step:08}"
+    with sealed_folder(path, SEAL, {**facts, "step": step}) as staging:
+        save_file(_tensors(module), staging / "net.safetensors")
+        moments = {
+            f"{number}.{name}": value
+            for number, state in optimizer.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+        save_file(moments, staging / "optimizer.safetensors")
+    return path
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().contiguous() for name, value in module.state_dict().items()}
+
+
+def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Put a verified state back and return its facts.  CheckpointError when it is of another model."""
+    facts = verify(path, SEAL)
+    try:
+        module.load_state_dict(load_file(path / "net.safetensors"), strict=True)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in load_file(path / "optimizer.safetensors").items():
+            number, _, field = name.partition(".")
+            moments.setdefault(int(number), {})[field] = value
+    except (RuntimeError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: is of another model ({str(error).splitlines()[0]})") from None
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return facts
+
+
+def newest(folder: Path) -> Path | None:
+    """Return the newest state that is whole, warning of each newer one that is not; None when there is none at all.
+
+    CheckpointError when there are states and all are damaged.
+    """
+    found = sorted(folder.glob("step-*"), reverse=True)
+    for path in found:
+        try:
+            verify(path, SEAL)
+        except CheckpointError as error:
+            _log.warning("skipped a damaged checkpoint: %s", error)
+        else:
+            return path
+    if found:
+        raise CheckpointError(
+            f"{folder}: all {len(found)} checkpoints are damaged; start the run anew in another folder"
+        )
+    return None
+
+
+def retain(folder: Path, keep: int) -> None:
+    """Remove all but the newest ``keep`` states, and what killed writers left behind."""
+    for path in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".step-*")]:
+        shutil.rmtree(path, ignore_errors=True)
