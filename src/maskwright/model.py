@@ -7,6 +7,7 @@ have it.  Inside, everything works on a ``Batch`` without padding: ``model.hidde
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -115,7 +116,7 @@ class Model(nn.Module):
         if name not in self.family.heads:
             known = ", ".join(self.family.heads)
             raise ConfigError(f"{self.family.name} cannot carry a {name!r} head; it can: {known}")
-        present = self.net.heads[name] if name in self.net.heads else None
+        present = dict(self.net.heads).get(name)
         if present is None or (outputs and present.score.out_features != outputs):
             fresh = self.family.heads[name].build(self.net, outputs)
             self.net.initialise(fresh)
@@ -144,7 +145,9 @@ class Model(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Output:
-        """Run rectangular tensors, all (B, S) int64: mask 1 for tokens and 0 for padding (default all ones), types default to 0.
+        """Run rectangular tensors, all (B, S) int64.
+
+        attention_mask: 1 for tokens and 0 for padding, default all ones; token_type_ids: default all 0.
 
         Raises ConfigError for a shape that is not (B, S), or for a sequence longer than the positions there are.
         """
@@ -225,6 +228,6 @@ def batches_of(
     collate = Collator((), tokenizer.pad_id)
     plan = source.plan(Budget(examples=1), Key(0), shuffle=False)
     samples: list[list[Sample]] = [
-        [source.sample(plan, int(n)) for n in order[a:b]] for a, b in zip(bounds, bounds[1:], strict=False)
+        [source.sample(plan, int(n)) for n in order[a:b]] for a, b in itertools.pairwise(bounds)
     ]
     return [collate(group, Key(0)) for group in samples]

@@ -1,3 +1,4 @@
+import itertools
 import math
 import random
 import re
@@ -36,6 +37,14 @@ def test_a_nice_axis_covers_its_values_with_a_few_round_ticks(a, b):
     slack = 1e-6 * (axis.high - axis.low)
     assert axis.low - slack <= min(a, b) and axis.high + slack >= max(a, b)
     assert 2 <= len(axis.ticks) <= 9 and axis.place(axis.low) == 0 and axis.place(axis.high) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 5e-324), (5e-324, 5e-324), (1.0, 1.0 + 2e-16), (1e12, 1e12), (-1e-120, 0.0)]
+)
+def test_values_alike_but_for_rounding_have_an_axis(low, high):
+    axis = nice_axis(low, high)
+    assert axis.low < low and axis.high > high and 2 <= len(axis.ticks) <= 9
 
 
 def test_ticks_are_round():
@@ -113,7 +122,7 @@ def test_legend_entries_do_not_overlap():
     root = parsed(line_chart("t", [Series(name, [0, 1], [0.0, 1.0]) for name in names], "x", "y"))
     boxes = [(float(t.get("y")), float(t.get("x")), width_of(t.text)) for t in of_class(root, "label")]
     assert len(boxes) == 6
-    for (y, x, width), (other_y, other_x, _) in zip(boxes, boxes[1:], strict=False):
+    for (y, x, width), (other_y, other_x, _) in itertools.pairwise(boxes):
         assert other_y > y or other_x >= x + width
     assert all(x + width <= 640 for _, x, width in boxes)
     top = min(y for path in of_class(root, "line") if path.get("d") for _, y in points(path))

@@ -66,6 +66,12 @@ def test_any_text_comes_back_as_it_was(tmp_path_factory, text):
     assert [record["text"] for record in read_log(path)] == [text, "after"]
 
 
+def test_text_that_utf8_cannot_hold_comes_back_too(path):
+    with RunLog(path) as log:
+        log.write("note", text="caf\udce9 \\udce9")
+    assert read_log(path)[0]["text"] == "caf\udce9 \\udce9"
+
+
 @pytest.mark.parametrize("kept", range(1, 60, 7))
 def test_a_line_torn_by_a_kill_is_forgiven_and_the_log_goes_on(path, kept):
     with RunLog(path) as log:
@@ -116,7 +122,7 @@ def test_truncate_drops_steps_and_evaluations_beyond_the_resumed_step_and_nothin
     kinds = [record["kind"] for record in read_log(path)]
     assert kinds.count("eval") == 1 and kinds.count("note") == 1 and kinds[0] == "start"
     assert path.read_bytes().splitlines()[:7] == before[:7], "kept records are not rewritten"
-    assert os.listdir(path.parent) == ["log.jsonl"]
+    assert [one.name for one in path.parent.iterdir()] == ["log.jsonl"]
 
 
 def test_truncating_a_log_that_is_not_there_does_nothing(path):

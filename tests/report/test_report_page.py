@@ -72,7 +72,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_forbids_it():
         a["content"] for tag, a in checker.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     )
     assert "default-src 'none'" in policy and "script" not in policy and "http" not in policy
-    assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!#)", html) == []
+    assert not re.search(r"src\s*=|url\s*\(|@import", html) and not re.search(r'href="(?!#)', html)
     assert set(re.findall(r"https?://[^\"' ]+", html)) == {"http://www.w3.org/2000/svg"}
     first = html.index("Content-Security-Policy")
     assert first < html.index("<style>"), "the policy comes before what it rules"
@@ -114,7 +114,7 @@ def test_a_nested_configuration_unfolds_and_keeps_its_values_as_given():
     ).markup
     checker = checked(html)
     assert [tag for tag, _ in checker.tags].count("details") == 2
-    assert {"5e-05", "0.9000, 0.9800", "false", "none"} <= set(checker.texts) | {"0.9000, 0.9800"}
+    assert {"5e-05", "0.9, 0.98", "false", "none"} <= set(checker.texts)
 
 
 def test_a_ledger_shows_its_sum_with_a_tick(ledger):
@@ -150,4 +150,4 @@ def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match=r"report\.html: The disk is full"):
         Page("new").write(path)
-    assert path.read_bytes() == old and os.listdir(path.parent) == ["report.html"]
+    assert path.read_bytes() == old and [one.name for one in path.parent.iterdir()] == ["report.html"]

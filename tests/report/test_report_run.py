@@ -62,7 +62,7 @@ def test_steps_that_are_not_finite_are_named_and_never_averaged_away(records):
             record["loss"] = math.nan
     html = run_page(some).html()
     text = text_of(html)
-    assert "not finite (step 2,964, 2,965" in text and 'class="broken"' in html
+    assert "not finite (step 2,963, 2,964" in text and 'class="broken"' in html
     assert re.search(r"training loss NaN", text)
 
 

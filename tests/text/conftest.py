@@ -2,6 +2,7 @@ import lzma
 from pathlib import Path
 
 import pytest
+
 from maskwright.text.tokenizer import Tokenizer
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from maskwright.text import sentences
 from maskwright.text.sentences import line_ends, sentence_ends
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from maskwright.errors import InputError
 from maskwright.text.folder import SPECIAL
 from maskwright.text.tokenizer import Tokenizer

@@ -26,7 +26,48 @@ _SCHEMA = 1
 _SHARD_BYTES = 5_000_000_000
 
 _GENERIC = frozenset(
-    ["_name_or_path", "_num_labels", "architectures", "bos_token_id", "classifier_dropout", "chunk_size_feed_forward", "directionality", "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "id2label", "label2id", "model_type", "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "output_past", "pad_token_id", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "problem_type", "return_dict", "sep_token_id", "task_specific_params", "tie_word_embeddings", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version", "use_cache", "add_cross_attention", "is_decoder", "is_encoder_decoder", "cross_attention_hidden_size", "cls_token_id"]
+    [
+        "_name_or_path",
+        "_num_labels",
+        "architectures",
+        "bos_token_id",
+        "classifier_dropout",
+        "chunk_size_feed_forward",
+        "directionality",
+        "dtype",
+        "eos_token_id",
+        "finetuning_task",
+        "gradient_checkpointing",
+        "id2label",
+        "label2id",
+        "model_type",
+        "name_or_path",
+        "num_labels",
+        "output_attentions",
+        "output_hidden_states",
+        "output_past",
+        "pad_token_id",
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+        "pooler_type",
+        "problem_type",
+        "return_dict",
+        "sep_token_id",
+        "task_specific_params",
+        "tie_word_embeddings",
+        "tokenizer_class",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "use_cache",
+        "add_cross_attention",
+        "is_decoder",
+        "is_encoder_decoder",
+        "cross_attention_hidden_size",
+        "cls_token_id",
+    ]
 )
 """Fields of config.json that describe no tensor, or that the family checks itself."""
 

@@ -103,7 +103,7 @@ def add_tokens(corpus: str | Path, tokenizer: Tokenizer) -> Corpus:
         column = writer.finish(manifest.ledger)
         manifest.model_copy(update={"columns": [*manifest.columns, column]}).write(folder)
     except OSError as error:
-        raise explain_os_error(error, "corpus/add-tokens: writing") from error
+        raise explain_os_error(error, "corpus/add_tokens: writing") from error
     return Corpus.open(folder)
 
 
@@ -245,7 +245,7 @@ def _claim(out: Path) -> None:
     if (out / MANIFEST).exists():
         raise InputError(
             f"corpus/build: {out} already holds a corpus, which is never written over. "
-            "Choose another folder, or remove that one first; another tokenizer can be added to it with add-tokens."
+            "Choose another folder, or remove that one first; add_tokens adds another tokenizer's tokens to it."
         )
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):

@@ -46,7 +46,8 @@ FEWEST_CLASSES = 3
 BLANK, LONG_NAME = "library", 5  # what stands for a name; letters from which it is blanked inside a word too
 
 _SKIPPED_FOLDERS = frozenset(
-    ["test", "tests", "idlelib", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages", "__pycache__", "_vendor", "_vendored", "vendor", "vendored", "third_party", "externals"]
+    {"test", "tests", "idlelib", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages", "__pycache__"}
+    | {"_vendor", "_vendored", "vendor", "vendored", "third_party", "externals"}
 )
 _QUOTED = re.compile(rb'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -298,9 +299,10 @@ def _pieces(docstring: str) -> Iterator[tuple[str, str]]:
             yield reason, text
         elif text:
             start = start if block else indent
-            block.append(_ADMONITION.sub("", text))
+            text = _ADMONITION.sub("", text)
             if text.endswith("::"):
-                literal = indent
+                text, literal = text[:-1], indent
+            block.append(text)
 
 
 def _cut(text: str) -> Iterator[str]:

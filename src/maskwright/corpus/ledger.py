@@ -9,6 +9,7 @@ between any two is an error and not a smaller corpus.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +68,24 @@ class Ledger(_Counts):
             self.bytes_kept + self.bytes_around.total() + self.bytes_dropped.total() + self.bytes_bad + self.bytes_nul
         )
         _balance("bytes", self.bytes_read + REPLACEMENT_BYTES * self.replacements, explained)
+
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """Return unit -> read, kept, dropped by reason, as tables and pages show it.
+
+        Kept bytes are those of the files: the U+FFFD that stand for bad bytes are not counted as text there.
+        """
+        bytes_dropped = {
+            **self.bytes_around,
+            "bytes that are not UTF-8": self.bytes_bad,
+            "NULs": self.bytes_nul,
+            **self.bytes_dropped,
+        }
+        read = {"documents": self.documents_read, "bytes": self.bytes_read}
+        dropped = {"documents": dict(self.documents_dropped), "bytes": {k: n for k, n in bytes_dropped.items() if n}}
+        return {
+            unit: {"read": read[unit], "kept": read[unit] - sum(dropped[unit].values()), "dropped": dropped[unit]}
+            for unit in read
+        }
 
 
 class TokenLedger(_Counts):

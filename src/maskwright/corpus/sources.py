@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maskwright.corpus.ledger import Ledger
 from maskwright.errors import InputError, explain_os_error
+from maskwright.text.sound import sound
 
 __all__ = ["FORMATS", "Source", "find_sources"]
 
@@ -58,7 +59,9 @@ def _expand(given: Path, ledger: Ledger) -> Iterator[Source]:
             source = None if path.name.startswith(".") else _source(path, name)
             if source is None:
                 suffix = path.suffix or "no suffix"
-                ledger.files_skipped["a hidden name" if path.name.startswith(".") else f"the suffix {suffix}"] += 1
+                ledger.files_skipped[
+                    "a hidden name" if path.name.startswith(".") else f"the suffix {sound(suffix)}"
+                ] += 1
             else:
                 yield source
     elif given.exists():

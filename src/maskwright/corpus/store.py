@@ -219,7 +219,7 @@ class Corpus:
         known = ", ".join(column.fingerprint[:8] for column in columns)
         raise InputError(
             f"corpus: {self.folder} has no tokens of the tokenizer {wanted[:8]} (it has: {known}). "
-            "Add them with: maskwright corpus add-tokens."
+            "Add them with maskwright.corpus.build.add_tokens."
         )
 
     def _shards(self) -> Iterator[Shard]:

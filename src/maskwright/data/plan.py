@@ -7,6 +7,7 @@ a resume does not read the epoch again.  The same for any number of loader worke
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +96,7 @@ class Plan:
                 shares.append([mine])
                 continue
             bounds = Budget(tokens=max(longest, int(self.lengths[mine].max()))).steps(self.lengths[mine])
-            shares.append([mine[a:b] for a, b in zip(bounds, bounds[1:], strict=False)])
+            shares.append([mine[a:b] for a, b in itertools.pairwise(bounds)])
         return shares
 
     def digest(self) -> str:

@@ -72,7 +72,7 @@ def tfidf_logistic(train_texts: Texts, train_labels: ArrayLike, test_texts: Text
     labels = _labels(train_labels)
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        raise InputError(f"evaluate: all training labels are {classes[0]!r}; a classifier needs two classes.")
+        raise InputError(f"evaluate: all training labels are {classes.tolist()[0]!r}; a classifier needs two classes.")
     train, test = _features(train_texts, labels, test_texts)
     # The dual is the quick one where there are more features than examples; its visiting order is drawn.
     model = OneVsRestClassifier(
@@ -121,7 +121,9 @@ def tfidf_ridge(train_texts: Texts, train_values: ArrayLike, test_texts: Texts) 
 def _labels(labels: ArrayLike) -> NDArray[Any]:
     found = np.asarray(labels)
     if found.ndim != 1 or not len(found):
-        raise InputError(f"evaluate: training labels have the shape {found.shape}; there must be one an example, and some.")
+        raise InputError(
+            f"evaluate: training labels have the shape {found.shape}; there must be one an example, and some."
+        )
     return found
 
 

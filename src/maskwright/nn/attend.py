@@ -12,6 +12,7 @@ Vaswani et al. 2017, section 3.2.1, https://arxiv.org/abs/1706.03762
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from functools import lru_cache
@@ -45,7 +46,8 @@ def attend(
     """Let every query look at the keys of its own sequence.
 
     q_TNH: (Tq, N, H); k_TNH, v_TNH: (Tk, N, H); layouts of the queries and of the keys, with the same B.
-    causal: a query sees keys up to its own place (equal lengths).  bias: (N, S, S) or (B, N, S, S) added to the scores, Grid only.
+    causal: a query sees keys up to its own place (equal lengths).
+    bias: (N, S, S) or (B, N, S, S) added to the scores, Grid only.
     scale: defaults to 1 / sqrt(H).  dropout: share of the attention weights dropped.  kernel: a name above, else chosen.
     Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
     """
@@ -196,4 +198,4 @@ def _rows(layout: Layout) -> list[Tensor]:
     if isinstance(layout, Grid):
         return list(torch.arange(layout.batch * layout.length).view(layout.batch, layout.length))
     cu = layout.cu.tolist()
-    return [torch.arange(a, b) for a, b in zip(cu, cu[1:], strict=False)]
+    return [torch.arange(a, b) for a, b in itertools.pairwise(cu)]

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from maskwright.config import Config
 from maskwright.data.batch import IGNORED, Sample
+from maskwright.errors import ConfigError
 from maskwright.keys import Key
 from maskwright.model import Model
 from maskwright.objective import Loss, Objective, Part, Pass
@@ -99,6 +100,10 @@ class Mlm(Objective):
 
     def __init__(self, config: MlmConfig) -> None:
         super().__init__()
+        if config.mask_share + config.random_share > 1:
+            raise ConfigError(
+                f"objective.mlm: mask_share {config.mask_share} and random_share {config.random_share} make more than 1"
+            )
         self.config = config
 
     def stage(self, model: Model) -> HideTokens:

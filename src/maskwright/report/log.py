@@ -4,8 +4,9 @@ Every record has a ``kind`` and a ``time`` (seconds since 1970, UTC).  The kinds
 
     start   config, machine, versions: dicts; command: str; parameters: int; reference, accuracy_reference:
             {name: value} to draw beside the curves; name and whatever else tells what was run
-    step    step, epoch, loss, parts {name: mean loss}, accuracy {name: share}, lr, grad_norm, tokens, tokens_per_second
-    eval    step, loss, parts, accuracy, metrics {name: value}
+    step    step, epoch, loss, parts {name: mean loss}, accuracy {name: share}, lr, grad_norm (before clipping),
+            tokens (seen since the run began), tokens_per_second
+    eval    step, loss, parts, accuracy, metrics {name: value}; best: true where this one is the best so far
     note    text
     end     reason, seconds
 

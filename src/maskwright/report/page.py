@@ -234,9 +234,9 @@ def _is_branch(value: object) -> bool:
 
 def _leaf(value: object) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(cell, value)) or "none"
+        return ", ".join(map(_leaf, value)) or "none"
     # Settings are shown as they were given: 5e-05 is what belongs in a recipe, not a rounded value.
-    return "none" if value is None or value == {} else str(value).lower() if isinstance(value, bool) else str(value)
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _masked(example: MaskedSentence) -> str:

@@ -44,7 +44,7 @@ def run_page(
         out.add(page.heading("Evaluation"), _evaluation(run))
     accounts = ledger_sections(ledger or {})
     if accounts:
-        out.add(page.heading("Data"), page.paragraph("Everything that was read is accounted for."), *accounts)
+        out.add(page.heading("Data"), page.paragraph("What was read, and what became of it."), *accounts)
     machine = {**_mapping(run.start.get("machine")), **_mapping(run.start.get("versions"))}
     if machine:
         out.add(page.heading("Machine"), page.key_values(machine))

@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import rich.live
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -43,6 +43,8 @@ Item = TypeVar("Item")
 
 REDRAW_SECONDS = 0.1
 PLAIN_SECONDS = 5.0
+NARROWEST = 12
+BETWEEN = 3
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -60,7 +62,17 @@ def show(*parts: RenderableType) -> None:
     """Print tables and text to stdout."""
     out = console()
     for part in parts:
-        out.print(part)
+        # A table of too many columns runs over the edge rather than lose some of them.
+        out.print(part, crop=False)
+
+
+class _Table(Table):
+    """A table that is never drawn narrower than what its columns need: a number cut short reads as a smaller one."""
+
+    narrowest = 0
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        return super().__rich_console__(console, options.update_width(max(options.max_width, self.narrowest)))
 
 
 def table(
@@ -71,7 +83,7 @@ def table(
     ``highlight`` is the number of the row to set in bold, from 0.
     """
     written = [[cell(value) for value in row] for row in rows]
-    out = Table(
+    out = _Table(
         title=Text(title, style="bold") if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
@@ -81,10 +93,10 @@ def table(
     for at, name in enumerate(columns):
         cells = [row[at] for row in written]
         numeric = bool(cells) and all(map(is_numeric, cells))
-        out.add_column(
-            Text(name), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold",
-            min_width=max(map(len, cells)) if numeric else None,
-        )  # fmt: skip
+        least = max(map(len, cells), default=0) if numeric else min(max(map(len, [name, *cells])), NARROWEST)
+        out.narrowest += least + BETWEEN
+        side: Literal["left", "right"] = "right" if numeric else "left"
+        out.add_column(Text(name), justify=side, no_wrap=numeric, overflow="fold", min_width=least)
     for at, row in enumerate(written):
         out.add_row(*map(Text, row), style="bold green" if at == highlight else None)
     return out
@@ -158,13 +170,15 @@ class Live:
         self._first = self._first or (now, step)
         if seconds_left is None and self.total is not None and step > self._first[1]:
             seconds_left = (now - self._first[0]) / (step - self._first[1]) * (self.total - step)
-        fields = [
-            ("loss", None if loss is None else f"loss {number(float(loss))}"),
-            ("accuracy", None if accuracy is None else f"acc {share(accuracy)}"),
-            ("speed", None if tokens_per_second is None else rate(tokens_per_second)),
-            ("left", None if seconds_left is None else f"{duration(seconds_left)} left"),
-        ]
-        self._line = self._fit(step, {name: text for name, text in fields if text is not None})
+        fields = {
+            "label": self.label,
+            "count": f"{step:,}" if self.total is None else f"{step:,}/{self.total:,}",
+            "loss": "" if loss is None else f"loss {number(float(loss))}",
+            "accuracy": "" if accuracy is None else f"acc {share(accuracy)}",
+            "speed": "" if tokens_per_second is None else rate(tokens_per_second),
+            "left": "" if seconds_left is None else f"{duration(seconds_left)} left",
+        }
+        self._line = self._fit(step, {name: text for name, text in fields.items() if text})
         wait = REDRAW_SECONDS if self._screen else PLAIN_SECONDS
         if self._drawn is None or now - self._drawn >= wait:
             self._draw(now)
@@ -190,15 +204,14 @@ class Live:
         self._drawn = now
 
     def _fit(self, step: int, fields: dict[str, str]) -> Text:
-        count = f"{step:,}" if self.total is None else f"{step:,}/{self.total:,}"
         width = self.console.width - 1
-        parts = [part for part in (self.label, count) if part]
-        for name in ("accuracy", "speed", "left", "loss"):
-            if len("  ".join([*parts, *fields.values()])) <= width:
+        for name in ("accuracy", "speed", "left", "label", "loss"):
+            if len("  ".join(fields.values())) <= width:
                 break
             fields.pop(name, None)
-        line = Text().append("  ".join(parts), style="bold")
-        rest = width - len("  ".join([*parts, *fields.values()])) - 2
+        rest = width - len("  ".join(fields.values())) - 2
+        head = [fields.pop(name) for name in ("label", "count") if name in fields]
+        line = Text().append("  ".join(head), style="bold")
         if self.total and self._screen:
             done = step / self.total
             if rest >= 8:

@@ -48,11 +48,11 @@ def bert_backend(
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=PREFIX)
     backend.add_special_tokens(list(SPECIAL))
-    backend.post_processor = pair_template(backend)
+    backend.post_processor = _pair_template(backend)
     return backend
 
 
-def pair_template(backend: Tokenizer) -> processors.PostProcessor:
+def _pair_template(backend: Tokenizer) -> processors.PostProcessor:
     """Return ``[CLS] A [SEP]`` and ``[CLS] A [SEP] B [SEP]`` with types 0 and 1."""
     return processors.TemplateProcessing(
         single=f"{CLS}:0 $A:0 {SEP}:0",
@@ -121,7 +121,7 @@ def _read_json(file: Path) -> Tokenizer:
     if backend.decoder is None:
         backend.decoder = decoders.WordPiece(prefix=PREFIX)
     if backend.post_processor is None:
-        backend.post_processor = pair_template(backend)
+        backend.post_processor = _pair_template(backend)
     return backend
 
 

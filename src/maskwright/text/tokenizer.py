@@ -10,7 +10,6 @@ need.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import unicodedata
@@ -24,6 +23,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from maskwright.errors import InputError, did_you_mean
+from maskwright.text import rules
 from maskwright.text.chunks import ChunkCache
 from maskwright.text.folder import CLS, MASK, PAD, SEP, SPECIAL, UNK, bert_backend, read_backend
 from maskwright.text.sound import sound
@@ -44,7 +44,7 @@ class Encoded:
 
 
 class Tokenizer:
-    """A tokenizer, its special ids and its limits.  Picklable; nothing in it changes after construction.
+    """A tokenizer, its special ids and its limits.  Picklable.
 
     Attributes:
         vocab_size: number of pieces V; ids are 0 … V-1.
@@ -62,7 +62,7 @@ class Tokenizer:
         self._backend.encode_special_tokens = True
         self.max_length = max_length
         content = json.loads(backend.to_str())
-        self.fingerprint = _fingerprint(content)
+        self.fingerprint = rules.fingerprint(content)
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
         self.cls_id, self.sep_id = self.id_of(CLS), self.id_of(SEP)
         self.pad_id, self.mask_id, self.unk_id = self.id_of(PAD), self.id_of(MASK), self.id_of(UNK)
@@ -73,7 +73,7 @@ class Tokenizer:
         self.starts_word_V: NDArray[np.bool_] = np.array(
             [not piece.startswith(prefix) for piece in self.pieces(range(self.vocab_size))], dtype=np.bool_
         )
-        self._words_are_local = _words_are_local(content)
+        self._words_are_local = rules.words_are_local(content)
         self._chunks = ChunkCache(self.encode_batch, self.dtype)
 
     @classmethod
@@ -85,7 +85,13 @@ class Tokenizer:
         one.
         """
         backend, max_length = read_backend(path, lowercase)
-        return cls(backend, max_length)
+        tokenizer = cls(backend, max_length)
+        if lowercase not in (None, tokenizer.lowercase):
+            raise InputError(
+                f"text/tokenizer: {path} says lowercase is {tokenizer.lowercase}, {lowercase} was asked for. "
+                "A tokenizer.json decides that itself; give its vocab.txt to choose."
+            )
+        return tokenizer
 
     @classmethod
     def train(
@@ -106,11 +112,11 @@ class Tokenizer:
             raise InputError(
                 f"text/tokenizer: vocab_size is {vocab_size}; {len(SPECIAL)} special pieces need more room."
             )
-        rules = bert_backend(list(SPECIAL), lowercase=lowercase)
+        untrained = bert_backend(list(SPECIAL), lowercase=lowercase)
         pieces = learn_pieces(
             (sound(text) for text in texts),
-            normalizer=rules.normalizer,
-            pre_tokenizer=rules.pre_tokenizer,
+            normalizer=untrained.normalizer,
+            pre_tokenizer=untrained.pre_tokenizer,
             special=SPECIAL,
             vocab_size=vocab_size,
             min_frequency=min_frequency,
@@ -133,7 +139,7 @@ class Tokenizer:
             "pad_token": PAD,
             "sep_token": SEP,
             "unk_token": UNK,
-            **_bert_settings(json.loads(self._backend.to_str())["normalizer"]),
+            **rules.bert_settings(json.loads(self._backend.to_str())["normalizer"]),
         }
         _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         _write(folder / "vocab.txt", "".join(f"{piece}\n" for piece in self.pieces(range(self.vocab_size))))
@@ -158,7 +164,7 @@ class Tokenizer:
     def encode_ragged(self, texts: Sequence[str]) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64]]:
         """Return all ids end to end, (T,) of ``dtype``, and ends: text k is ``ids[ends[k - 1]:ends[k]]``.
 
-        The way to encode a corpus: words seen before are looked up.
+        The way to encode a corpus: words seen before are looked up, in a table that one thread at a time may use.
         """
         if self._words_are_local:
             return self._chunks.encode(texts)
@@ -241,34 +247,6 @@ class Tokenizer:
     def __setstate__(self, state: tuple[str, int]) -> None:
         content, max_length = state
         self.__init__(tokenizers.Tokenizer.from_str(content), max_length)  # type: ignore[misc]
-
-
-def _fingerprint(content: dict[str, Any]) -> str:
-    deciding = {name: content[name] for name in ("added_tokens", "normalizer", "pre_tokenizer", "model")}
-    text = json.dumps(deciding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _words_are_local(content: dict[str, Any]) -> bool:
-    """Whether the ids of a text are those of its space-separated chunks in a row."""
-    return (
-        isinstance(content["normalizer"], dict)
-        and content["normalizer"]["type"] == "BertNormalizer"
-        and isinstance(content["pre_tokenizer"], dict)
-        and content["pre_tokenizer"]["type"] == "BertPreTokenizer"
-        and all(token["special"] for token in content["added_tokens"])
-    )
-
-
-def _bert_settings(normalizer: dict[str, Any] | None) -> dict[str, bool | None]:
-    """What a reader that knows only vocab.txt must be told."""
-    if normalizer is None or normalizer["type"] != "BertNormalizer":
-        return {}
-    return {
-        "do_lower_case": normalizer["lowercase"],
-        "strip_accents": normalizer["strip_accents"],
-        "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
-    }
 
 
 def _cut(text: str, max_chars: int) -> str:

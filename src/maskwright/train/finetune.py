@@ -17,6 +17,7 @@ from maskwright.data.batch import Collator
 from maskwright.data.loader import Loader
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import ConfigError, InputError
+from maskwright.evaluate.intervals import Interval, bootstrap
 from maskwright.evaluate.metrics import headline, metric
 from maskwright.evaluate.runner import Taken, logits_of
 from maskwright.keys import Key
@@ -27,7 +28,7 @@ from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.train.budget import budget_of, steps_of
 from maskwright.train.loop import Evaluation, Finished, Run
 
-__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data"]
+__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data", "score_rows", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Finetuned:
     task: Task
     finished: Finished
     metrics: dict[str, float]
+    """On the dev rows."""
+    dev_rows: int
     folder: Path
 
 
@@ -164,7 +167,7 @@ def finetune_rows(
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
     model.card = Card({**facts, "length": config.length}, tuple(labels), history)
     model.save(config.out / "model")
-    return Finetuned(model, task, finished, scores(), config.out)
+    return Finetuned(model, task, finished, scores(), len(dev_rows), config.out)
 
 
 def fingerprint(rows: Rows) -> str:
@@ -182,3 +185,15 @@ def task_of(model: Model) -> Task:
     if "classify" in model.net.heads and model.card.labels:
         return TASKS["classify"].load()(model.card.labels, facts.get("metric", "accuracy"))  # type: ignore[no-any-return]
     raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")
+
+
+def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
+    """Return the metrics of a fine-tuned model on labelled rows, with 95 % bootstrap intervals over the rows."""
+    task = task_of(model)
+    truth = task.numbers(rows)
+    answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))
+    measure = metric(task.metric)
+    return {
+        name: bootstrap(lambda t, a, name=name: measure(t, a)[name], truth, answers, draws=1000, seed=seed)
+        for name in measure(truth, answers)
+    }

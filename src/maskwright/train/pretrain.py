@@ -31,7 +31,7 @@ from maskwright.objectives import OBJECTIVES
 from maskwright.train.budget import budget_of, steps_of
 from maskwright.train.loop import Evaluation, Finished, Run
 
-__all__ = ["Pretrained", "Pretraining", "make_objective", "pretrain"]
+__all__ = ["Pretrained", "Pretraining", "evaluate_on", "make_objective", "pretrain"]
 
 _HELD_OUT_EPOCH = 1 << 32
 """Epoch of the keys with which held-out text is paired and masked: always the same, and no training epoch's."""
@@ -76,13 +76,14 @@ class Pretraining:
     held_documents: NDArray[np.int64]
 
     @classmethod
-    def of(cls, config: PretrainConfig) -> Pretraining:
-        """Open the corpus, build or load the model, choose the held-out documents."""
+    def of(cls, config: PretrainConfig, model: Model | None = None) -> Pretraining:
+        """Open the corpus, build or load the model (unless it is given), choose the held-out documents."""
         corpus = Corpus.open(config.corpus)
         column = corpus.tokens()
         seed = config.train.seed
-        if config.start is not None:
+        if model is None and config.start is not None:
             model = load(config.start)
+        if model is not None:
             column = corpus.tokens(model.tokenizer)
         else:
             size = config.encoder
@@ -236,3 +237,25 @@ def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, com
         "reference": {"unigram entropy": reference.entropy},
         "accuracy_reference": {"most frequent token": reference.most_frequent},
     }
+
+
+def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> Heldout:
+    """Score the heads of a pre-trained model on a corpus; the baselines learn from one half and are scored on the other.
+
+    CheckpointError when the model has no head to score.
+    """
+    objectives = ",".join(head for head in ("mlm", "nsp") if head in model.net.heads)
+    if not objectives:
+        model.head("mlm")
+    train = PretrainConfig.model_fields["train"].get_default()
+    config = PretrainConfig(
+        corpus=corpus,
+        out=Path(),
+        objectives=objectives,
+        length=min(length, model.longest),
+        held_out=0.499,
+        train=train.model_copy(update={"seed": seed}),
+    )
+    parts = Pretraining.of(config, model)
+    dtype = machine.precision(train.precision, parts.model.device)
+    return parts.evaluate(unigram_reference(parts.column, model.tokenizer), dtype)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 __all__ = ["Axis", "Thinned", "log_axis", "nice_axis", "smooth", "span_axis", "thin"]
 
 
+TINY = 1e-100
+
+
 @dataclass(frozen=True)
 class Axis:
     """A range of values, the values to mark on it, and where a value lies."""
@@ -32,9 +35,9 @@ class Axis:
 
 def nice_axis(low: float, high: float, count: int = 5) -> Axis:
     """Return an axis over at least [low, high] with about ``count`` ticks at 1, 2, 2.5 or 5 times a power of ten."""
-    if not high > low:
-        # One value, or all alike: give it room on both sides.
-        room = abs(low) / 2 or 0.5
+    if not high - low > max(1e-12 * max(abs(low), abs(high)), TINY):
+        # One value, or all alike but for rounding: give it room on both sides.
+        room = abs(low) / 2 if abs(low) > TINY else 0.5
         low, high = low - room, low + room
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))

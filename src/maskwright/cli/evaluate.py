@@ -1,0 +1,69 @@
+"""``maskwright evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskwright.report.terminal import show, table
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: str,
+    *,
+    data: Path | None = None,
+    corpus: Path | None = None,
+    text: str = "text",
+    pair: str | None = None,
+    label: str = "label",
+    dataset: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Score a model with 95 % intervals: a fine-tuned one on labelled rows, a pre-trained one on a corpus.
+
+    Parameters
+    ----------
+    model
+        Folder or org/name.
+    data
+        Labelled rows (.csv .tsv .jsonl), or the folder of the data set named with --dataset.
+    corpus
+        Folder of a corpus in the model's vocabulary, none of which it was trained on.
+    text
+        Column of the text.
+    pair
+        Column of the second text.
+    label
+        Column of the label.
+    dataset
+        glue/mrpc, glue/sst2 or glue/stsb: its dev rows.
+    seed
+        Of the bootstrap, and of what is masked.
+    """
+    from maskwright.cli.common import heldout_rows
+    from maskwright.errors import UsageError
+
+    if (data is None) == (corpus is None):
+        raise UsageError("evaluate: give either --data (labelled rows) or --corpus (text)")
+    from maskwright.model import load
+
+    loaded = load(model)
+    if corpus is not None:
+        from maskwright.train.pretrain import evaluate_on
+
+        found = evaluate_on(loaded, corpus, seed=seed)
+        show(table(f"{model} on {corpus}", ["", "model", "beside it"], heldout_rows(found)))
+        return
+    assert data is not None
+    from maskwright.tasks import DATASETS
+    from maskwright.tasks.rows import Columns, read_rows
+    from maskwright.train.finetune import score_rows
+
+    if dataset is not None:
+        rows = DATASETS[dataset].load().rows(data, "dev")
+    else:
+        rows = read_rows(data, Columns(text, pair, label))
+    scores = score_rows(loaded, rows, seed=seed)
+    lines = [(name, f"{i.value:.4f}", f"[{i.low:.4f}, {i.high:.4f}]") for name, i in scores.items()]
+    show(table(f"{model} on {len(rows):,} rows of {rows.file}", ["metric", "value", "95 % interval"], lines))

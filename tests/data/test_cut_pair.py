@@ -1,0 +1,40 @@
+"""Pairs cut to length, against what the transformers library calls longest-first."""
+
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from maskwright.data.source import cut_pair, tokenise_rows
+from maskwright.tasks.glue import MRPC
+from maskwright.text.tokenizer import Tokenizer
+
+
+@given(first=st.integers(0, 40), second=st.integers(0, 40), length=st.integers(5, 60))
+@settings(max_examples=500)
+def test_the_longer_part_gives_way_until_both_are_even(first: int, second: int, length: int) -> None:
+    a, b = cut_pair(list(range(first)), list(range(second)), length)
+    assert a == list(range(len(a))) and b == list(range(len(b)))
+    room = length - 3
+    assert len(a) + len(b) == min(room, first + second)
+    if first + second > room:
+        assert abs(len(a) - len(b)) <= 1 or min(len(a), len(b)) == min(first, second)
+
+
+@pytest.mark.parametrize("length", [16, 33, 64, 128])
+def test_real_pairs_are_cut_as_transformers_cuts_them(shared: Path, tmp_path: Path, length: int) -> None:
+    transformers = pytest.importorskip("transformers")
+    packed = shared / "data" / "vocab" / "bert-base-uncased-vocab.txt.xz"
+    (tmp_path / "vocab.txt").write_bytes(lzma.decompress(packed.read_bytes()))
+    Tokenizer.load(tmp_path).save(tmp_path / "ours")
+    tokenizer = Tokenizer.load(tmp_path / "ours")
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path / "ours")
+    texts = MRPC.rows(shared / "data" / "glue", "dev").texts
+    texts += tuple((a + " " + c, b) for (a, b), (c, _) in zip(texts[:100], texts[100:200], strict=True))
+    expected = theirs([a for a, _ in texts], [b for _, b in texts], truncation="longest_first", max_length=length)
+    assert sum(len(ids) == length for ids in expected["input_ids"]) > 3
+    for row, ids in zip(tokenise_rows(tokenizer, texts, length), expected["input_ids"], strict=True):
+        a, b = row
+        assert np.array_equal([tokenizer.cls_id, *a, tokenizer.sep_id, *b, tokenizer.sep_id], ids)

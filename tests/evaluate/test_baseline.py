@@ -1,0 +1,91 @@
+"""Baselines: they learn what is there, on real text too, and refuse what they cannot use."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskwright.corpus.docstrings import Split, harvest, labelled_task
+from maskwright.errors import InputError
+from maskwright.evaluate.baseline import majority, tfidf_logistic, tfidf_ridge
+from maskwright.evaluate.metrics import metric
+
+GOOD = ["a fine warm film", "what a warm and lovely story", "lovely acting, fine music", "warm, fine, lovely"]
+BAD = ["a dull cold film", "what a cold and awful story", "awful acting, dull music", "cold, dull, awful"]
+
+
+def test_the_majority_is_the_most_frequent_and_smallest_class() -> None:
+    found = majority(["b", "a", "b", "a", "c"], ["x"] * 3)
+    assert found.labels.tolist() == ["a"] * 3
+    assert found.classes == ("a", "b", "c")
+    assert found.probabilities.tolist() == [[0.4, 0.4, 0.2]] * 3
+
+
+def test_single_texts_are_told_apart_by_their_words() -> None:
+    found = tfidf_logistic(GOOD + BAD, ["good"] * 4 + ["bad"] * 4, ["a lovely warm day", "an awful cold day"])
+    assert found.labels.tolist() == ["good", "bad"]
+    assert found.classes == ("bad", "good")
+    assert found.probabilities.shape == (2, 2)
+    assert np.allclose(found.probabilities.sum(axis=1), 1)
+    assert found.seconds > 0
+
+
+def test_chinese_is_told_apart_by_its_characters() -> None:
+    found = tfidf_logistic(["天气很好", "好得很", "坏得很", "天气很坏"], [1, 1, 0, 0], ["真好", "真坏"])
+    assert found.labels.tolist() == [1, 0]
+
+
+def test_pairs_are_told_apart_by_what_they_share() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{n}" for n in range(300)])
+    texts = [" ".join(rng.choice(words, 8)) for _ in range(240)]
+    same = [(text, " ".join(reversed(text.split()))) for text in texts]
+    other = list(zip(texts, texts[1:] + texts[:1], strict=True))
+    found = tfidf_logistic(same[:160] + other[:160], [1] * 160 + [0] * 160, same[160:] + other[160:])
+    assert np.mean(found.labels == np.repeat([1, 0], 80)) > 0.95
+
+
+def test_ridge_learns_a_similarity_and_stays_in_its_range() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{n}" for n in range(300)])
+    pairs, scores = [], []
+    for _ in range(300):
+        left, right, shared = rng.choice(words, 10), rng.choice(words, 10), int(rng.integers(0, 11))
+        pairs.append((" ".join(left), " ".join([*left[:shared], *right[shared:]])))
+        scores.append(shared / 2)
+    found = tfidf_ridge(pairs[:200], scores[:200], pairs[200:])
+    assert metric("pearson")(scores[200:], found.labels)["pearson"] > 0.9
+    assert 0 <= found.labels.min() <= found.labels.max() <= 5
+    assert found.probabilities is None
+
+
+def test_docstrings_of_packages_are_neither_trivial_nor_hopeless() -> None:
+    task = labelled_task(harvest(limit_bytes=1_500_000).functions, classes=6, per_class=(40, 100))
+    assert isinstance(task, Split)
+    train, test = [[p.text for p in side] for side in (task.train, task.test)]
+    labels, truth = [[p.label for p in side] for side in (task.train, task.test)]
+    found = tfidf_logistic(train, labels, test)
+    accuracy = metric("accuracy")(truth, found.labels)["accuracy"]
+    assert 2 * metric("accuracy")(truth, majority(labels, truth).labels)["accuracy"] < accuracy < 0.95
+    assert (tfidf_logistic(train, labels, test).probabilities == found.probabilities).all()
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "test", "message"),
+    [
+        (["a b", "c d"], ["x", "x"], ["e"], "all training labels are 'x'"),
+        (["a b"], ["x", "y"], ["e"], "1 training texts and 2 labels"),
+        (["a b", "c d"], ["x", "y"], [], "no test texts"),
+        ([], [], ["e"], "training labels have the shape"),
+        (["…", "!"], ["x", "y"], ["e"], "no words to learn from"),
+        (["a b", ("c", "d")], ["x", "y"], ["e"], "some are pairs"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(texts: list, labels: list, test: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tfidf_logistic(texts, labels, test)
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(InputError, match="not all finite"):
+        tfidf_ridge(["a b", "c d"], [1.0, float("nan")], ["e"])

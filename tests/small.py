@@ -1,0 +1,78 @@
+"""Small things for tests that must run without any data: documents, models, batches."""
+
+import importlib
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from maskwright.corpus.read import Document
+from maskwright.families import Net
+from maskwright.families.bert import bert_spec
+from maskwright.model import Model, create
+from maskwright.nn.layout import Grid, Ragged
+from maskwright.text.tokenizer import Tokenizer
+
+MODULES = (
+    "argparse", "bisect", "calendar", "codecs", "collections", "contextlib", "copy", "csv", "datetime", "decimal", "difflib",
+    "doctest", "enum", "fractions", "functools", "heapq", "inspect", "itertools", "json", "logging", "os", "pathlib",
+    "random", "re", "shutil", "statistics", "string", "subprocess", "textwrap", "threading", "tokenize", "unittest",
+)  # fmt: skip
+
+TINY: dict[str, Any] = {"width": 32, "layers": 2, "heads": 4, "feed_forward": 64, "positions": 128}
+
+
+def documents() -> list[Document]:
+    """One document a module: the lines of its docstrings."""
+    found = []
+    for name in MODULES:
+        module = importlib.import_module(name)
+        members = [module, *(member for _, member in sorted(vars(module).items()) if inspect.isroutine(member) or inspect.isclass(member))]
+        texts = [inspect.getdoc(member) or "" for member in members]
+        lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+        found.append(Document(name, "\n".join(lines)))
+    return found
+
+
+def tiny_model(tokenizer: Tokenizer, carrying: Iterable[str] = (), seed: int = 0, **changes: Any) -> Model:
+    """A fresh two-layer model that carries the named heads (``classify`` with three outputs); the rest changes its spec."""
+    model = create(bert_spec(**{"vocabulary": tokenizer.vocab_size, **TINY, **changes}), tokenizer, seed=seed)
+    torch.manual_seed(seed)
+    for name in carrying:
+        model.add_head(name, 3 if name == "classify" else 0)
+    return model
+
+
+def loud(net: torch.nn.Module, seed: int = 0) -> None:
+    """Give every parameter, biases and norms included, a value that matters."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(1 + 0.2 * noise if "norm.weight" in name else 0.2 * noise)
+
+
+def rectangle(lengths: Sequence[int], vocabulary: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Random (B, S) ids, mask and types: the first half of each sequence has type 0."""
+    longest = max(lengths)
+    ids = torch.randint(5, vocabulary, (len(lengths), longest), generator=torch.Generator().manual_seed(seed))
+    places, ends = torch.arange(longest), torch.tensor(lengths)[:, None]
+    mask = (places < ends).long()
+    return ids * mask, mask, ((places >= ends // 2) & (places < ends)).long()
+
+
+def on_ragged(net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor, extra: int = 0) -> list[torch.Tensor]:
+    """All hidden states of the real tokens, on the ragged layout, behind them ``extra`` tokens of no sequence."""
+    kept = mask.bool()
+    lengths = mask.sum(1).tolist()
+    tail = torch.zeros(extra, dtype=torch.int64)
+    positions = torch.arange(ids.shape[1]).expand_as(ids)
+    flat = [torch.cat([each[kept], tail]) for each in (ids, positions, types)]
+    return [state[: sum(lengths)] for state in net(*flat, Ragged.of(lengths, sum(lengths) + extra))]
+
+
+def on_grid(net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> list[torch.Tensor]:
+    """All hidden states of the real tokens, on the grid layout."""
+    positions = torch.arange(ids.shape[1]).expand_as(ids)
+    states = net(ids.flatten(), positions.flatten(), types.flatten(), Grid(*ids.shape, mask.bool()))
+    return [state[mask.bool().flatten()] for state in states]
