@@ -3,6 +3,8 @@
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+# Before torch: on a machine that others use too, threads that wait by spinning make tiny steps fifty times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import importlib.util
 from collections.abc import Callable
@@ -12,13 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+
 from maskwright.corpus.build import build, build_from
 from maskwright.corpus.store import Corpus
 from maskwright.model import Model
 from maskwright.text.tokenizer import Tokenizer
 from small import documents, tiny_model
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
 settings.register_profile("house", database=None, derandomize=True, deadline=None)
 settings.load_profile("house")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+
 from maskwright.corpus.read import Document
 from maskwright.families import Net
 from maskwright.families.bert import bert_spec
@@ -27,7 +28,14 @@ def documents() -> list[Document]:
     found = []
     for name in MODULES:
         module = importlib.import_module(name)
-        members = [module, *(member for _, member in sorted(vars(module).items()) if inspect.isroutine(member) or inspect.isclass(member))]
+        members = [
+            module,
+            *(
+                member
+                for _, member in sorted(vars(module).items())
+                if inspect.isroutine(member) or inspect.isclass(member)
+            ),
+        ]
         texts = [inspect.getdoc(member) or "" for member in members]
         lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
         found.append(Document(name, "\n".join(lines)))
@@ -52,7 +60,9 @@ def loud(net: torch.nn.Module, seed: int = 0) -> None:
             parameter.copy_(1 + 0.2 * noise if "norm.weight" in name else 0.2 * noise)
 
 
-def rectangle(lengths: Sequence[int], vocabulary: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def rectangle(
+    lengths: Sequence[int], vocabulary: int, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Random (B, S) ids, mask and types: the first half of each sequence has type 0."""
     longest = max(lengths)
     ids = torch.randint(5, vocabulary, (len(lengths), longest), generator=torch.Generator().manual_seed(seed))
@@ -61,7 +71,9 @@ def rectangle(lengths: Sequence[int], vocabulary: int, seed: int = 0) -> tuple[t
     return ids * mask, mask, ((places >= ends // 2) & (places < ends)).long()
 
 
-def on_ragged(net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor, extra: int = 0) -> list[torch.Tensor]:
+def on_ragged(
+    net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor, extra: int = 0
+) -> list[torch.Tensor]:
     """All hidden states of the real tokens, on the ragged layout, behind them ``extra`` tokens of no sequence."""
     kept = mask.bool()
     lengths = mask.sum(1).tolist()

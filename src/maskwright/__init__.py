@@ -1,3 +1,80 @@
-"""Maskwright: an encoder workshop."""
+"""Maskwright: an encoder workshop.  Your text in, a small, fast BERT that you own out.
+
+    import maskwright as mw
+
+    model = mw.load("folder or org/name")
+    vectors = model.encode(["a text", "another"])
+
+Names are imported when they are first used, so that ``import maskwright`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskwright.config import EncoderConfig, FinetuneConfig, PretrainConfig, TrainConfig
+    from maskwright.corpus.build import build as build_corpus
+    from maskwright.corpus.store import Corpus
+    from maskwright.errors import MaskwrightError
+    from maskwright.evaluate.scores import evaluate
+    from maskwright.model import Model, load
+    from maskwright.objectives.fill import fill_masks
+    from maskwright.text.tokenizer import Tokenizer
+    from maskwright.train.finetune import finetune
+    from maskwright.train.pretrain import pretrain
+
+__all__ = [
+    "Corpus",
+    "EncoderConfig",
+    "FinetuneConfig",
+    "MaskwrightError",
+    "Model",
+    "PretrainConfig",
+    "Tokenizer",
+    "TrainConfig",
+    "__version__",
+    "build_corpus",
+    "evaluate",
+    "fill_masks",
+    "finetune",
+    "load",
+    "pretrain",
+]
 
 __version__ = "0.1.0"
+
+_WHERE = {
+    "Corpus": "maskwright.corpus.store:Corpus",
+    "EncoderConfig": "maskwright.config:EncoderConfig",
+    "FinetuneConfig": "maskwright.config:FinetuneConfig",
+    "MaskwrightError": "maskwright.errors:MaskwrightError",
+    "Model": "maskwright.model:Model",
+    "PretrainConfig": "maskwright.config:PretrainConfig",
+    "Tokenizer": "maskwright.text.tokenizer:Tokenizer",
+    "TrainConfig": "maskwright.config:TrainConfig",
+    "build_corpus": "maskwright.corpus.build:build",
+    "evaluate": "maskwright.evaluate.scores:evaluate",
+    "fill_masks": "maskwright.objectives.fill:fill_masks",
+    "finetune": "maskwright.train.finetune:finetune",
+    "load": "maskwright.model:load",
+    "pretrain": "maskwright.train.pretrain:pretrain",
+}
+
+# Read by torch when it first takes a large buffer: pages of 2 MB cost far fewer page faults than pages of 4 kB.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'maskwright' has no attribute {name!r}")
+    module, _, attribute = _WHERE[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -48,7 +48,7 @@ class Stream:
 
     def uniforms(self, count: int) -> NDArray[np.float64]:
         """Return ``count`` numbers in [0, 1)."""
-        return (self.words(count) >> np.uint64(11)) * 2.0**-53
+        return np.asarray((self.words(count) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
     def uniform(self) -> float:
         """Return one number in [0, 1)."""

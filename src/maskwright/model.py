@@ -42,12 +42,12 @@ class Output:
     @property
     def last_hidden_state(self) -> Tensor:
         """(B, S, D)."""
-        return self._states[-1].unflatten(0, self._shape)
+        return self._states[-1].view(*self._shape, -1)
 
     @property
     def hidden_states(self) -> tuple[Tensor, ...]:
         """layers + 1 tensors of (B, S, D): the embeddings' output, then each block's."""
-        return tuple(state.unflatten(0, self._shape) for state in self._states)
+        return tuple(state.view(*self._shape, -1) for state in self._states)
 
     @cached_property
     def pooler_output(self) -> Tensor:
@@ -116,8 +116,8 @@ class Model(nn.Module):
         if name not in self.family.heads:
             known = ", ".join(self.family.heads)
             raise ConfigError(f"{self.family.name} cannot carry a {name!r} head; it can: {known}")
-        present = dict(self.net.heads).get(name)
-        if present is None or (outputs and present.score.out_features != outputs):
+        present = self.net.head_outputs().get(name)
+        if present is None or (outputs and present != outputs):
             fresh = self.family.heads[name].build(self.net, outputs)
             self.net.initialise(fresh)
             self.net.heads[name] = fresh.to(self.device)

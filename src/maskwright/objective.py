@@ -83,17 +83,18 @@ class Together(Objective):
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__()
-        self.objectives = nn.ModuleList(objectives)
+        self.members = tuple(objectives)
+        self._registered = nn.ModuleList(objectives)
         self.name = "+".join(objective.name for objective in objectives)
         self.heads = tuple(dict.fromkeys(head for objective in objectives for head in objective.heads))
 
     def stages(self, model: Model) -> tuple[Stage, ...]:
         """Return every objective's step of collation, in order."""
-        return tuple(objective.stage(model) for objective in self.objectives)  # type: ignore[operator]
+        return tuple(objective.stage(model) for objective in self.members)
 
     def forward(self, run: Pass) -> Loss:
         """Join the parts."""
         loss: Loss = {}
-        for objective in self.objectives:
+        for objective in self.members:
             loss |= objective(run)
         return loss

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from maskwright.corpus.store import Corpus
 from maskwright.data.pairs import RANDOM, NextPairs
 from maskwright.data.plan import Budget

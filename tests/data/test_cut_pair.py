@@ -3,10 +3,10 @@
 import lzma
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from maskwright.data.source import cut_pair, tokenise_rows
 from maskwright.tasks.glue import MRPC
 from maskwright.text.tokenizer import Tokenizer
@@ -32,9 +32,18 @@ def test_real_pairs_are_cut_as_transformers_cuts_them(shared: Path, tmp_path: Pa
     tokenizer = Tokenizer.load(tmp_path / "ours")
     theirs = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path / "ours")
     texts = MRPC.rows(shared / "data" / "glue", "dev").texts
-    texts += tuple((a + " " + c, b) for (a, b), (c, _) in zip(texts[:100], texts[100:200], strict=True))
+    texts += tuple(
+        (" ".join(a), b) for (*a, b) in zip(*(iter(text for pair in texts for text in pair),) * 5, strict=False)
+    )
     expected = theirs([a for a, _ in texts], [b for _, b in texts], truncation="longest_first", max_length=length)
-    assert sum(len(ids) == length for ids in expected["input_ids"]) > 3
-    for row, ids in zip(tokenise_rows(tokenizer, texts, length), expected["input_ids"], strict=True):
+    assert sum(len(ids) == length for ids in expected["input_ids"]) > 50
+    both_longer = 0
+    for text, row, ids in zip(texts, tokenise_rows(tokenizer, texts, length), expected["input_ids"], strict=True):
         a, b = row
-        assert np.array_equal([tokenizer.cls_id, *a, tokenizer.sep_id, *b, tokenizer.sep_id], ids)
+        ours = [tokenizer.cls_id, *a, tokenizer.sep_id, *b, tokenizer.sep_id]
+        if min(len(tokenizer.encode(part)) for part in text) >= length and length % 2 == 0:
+            both_longer += 1  # they know which of the two was longer, and give it the odd token
+            assert len(ours) == len(ids) and abs(ids.index(tokenizer.sep_id) - 1 - len(a)) <= 1
+        else:
+            assert ours == ids
+    assert (both_longer > 0) == (length == 16)

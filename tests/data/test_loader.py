@@ -1,12 +1,13 @@
 """Batches of a run: the same from this process or from workers, from the beginning or from the middle."""
 
 import pickle
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
 from maskwright.corpus.store import Corpus
 from maskwright.data.batch import IGNORED, Batch, Collator
 from maskwright.data.loader import Loader, Place, StepData
@@ -82,6 +83,31 @@ def test_plans_are_kept_and_used_again(loader: Loader) -> None:
     assert loader.plan(0).digest() == made.digest() == changed(loader, plans=None).plan(0).digest()
 
 
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"budget": Budget(tokens=9_000)}, {"documents": np.arange(3)}, {"pairing": NextPairs(32)}]
+)
+def test_a_plan_left_by_other_settings_is_not_used(
+    loader: Loader, change: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    loader.plan(0)
+    source = {name: change.pop(name) for name in ("documents", "pairing") if name in change}
+    other = changed(loader, source=CorpusSource(**{**loader.source.__dict__, **source}), **change)
+    assert (
+        other.plan(0).digest()
+        == changed(other, plans=None).plan(0).digest()
+        != changed(loader, plans=None).plan(0).digest()
+    )
+    assert "made a plan anew" in caplog.text
+
+
+def test_a_damaged_plan_is_made_again(loader: Loader, caplog: pytest.LogCaptureFixture) -> None:
+    digest = loader.plan(0).digest()
+    assert loader.plans is not None
+    (loader.plans / "epoch-0000.arrow").write_bytes(b"")
+    assert loader.plan(0).digest() == digest
+    assert "damaged" in caplog.text
+
+
 def test_micro_batches_hold_the_step_s_examples_and_no_more_tokens_than_asked(loader: Loader) -> None:
     plan = loader.plan(0)
     for data in islice(loader.steps(Place(0, 0)), 3):
@@ -96,8 +122,8 @@ def test_two_ranks_together_see_what_one_sees_with_the_same_masks(loader: Loader
         found = {}
         for batch in (batch for step in steps for batch in step.batches):
             assert isinstance(batch.layout, Ragged)
-            for number, ids in zip(batch.examples, batch.ids_T.split(batch.layout.cu.diff().tolist() + [len(batch.ids_T) - batch.tokens]), strict=False):
-                found[number] = ids.tolist()
+            sequences = batch.ids_T[: batch.tokens].split(batch.layout.cu.diff().tolist())
+            found |= {number: ids.tolist() for number, ids in zip(batch.examples, sequences, strict=True)}
         return found
 
     one = seen(list(islice(loader.steps(Place(0, 0)), 2)))
@@ -122,7 +148,7 @@ def test_positions_restart_and_segments_follow_the_separators(loader: Loader, to
     batch = next(loader.steps(Place(0, 0))).batches[0]
     assert isinstance(batch.layout, Ragged)
     cu = batch.layout.cu.tolist()
-    for begin, end in zip(cu, cu[1:], strict=False):
+    for begin, end in pairwise(cu):
         ids, segments = batch.ids_T[begin:end], batch.segments_T[begin:end]
         assert batch.positions_T[begin:end].tolist() == list(range(end - begin))
         assert ids[0] == tokenizer.cls_id and ids[-1] == tokenizer.sep_id

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from maskwright.data.batch import Sample
 from maskwright.keys import Key
 from maskwright.objectives.mlm import HideTokens, MlmConfig

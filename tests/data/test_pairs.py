@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from maskwright.corpus.store import Corpus, TokenColumn
 from maskwright.data.pairs import FOLLOWS, RANDOM, NextPairs, Runs
 from maskwright.errors import ConfigError, InputError
@@ -54,7 +55,7 @@ def test_a_following_segment_begins_where_the_first_ends_unless_a_cut_took_token
 ) -> None:
     column = small_corpus.tokens()
     pairs = NextPairs(64, 0.0)(column, _everything(column), key)
-    a, a_end, b, b_end, label = pairs[pairs[:, 4] == FOLLOWS].T
+    a, a_end, b, b_end, _ = pairs[pairs[:, 4] == FOLLOWS].T
     assert (a_end <= b).all()
     uncut = a_end - a + b_end - b < 64 - 3
     assert uncut.any() and (a_end[uncut] == b[uncut]).all()

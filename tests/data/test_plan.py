@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from maskwright.data.plan import Budget, Plan
-from maskwright.errors import ConfigError
+from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key
 
 LENGTHS = st.lists(st.integers(3, 128), min_size=1, max_size=200).map(lambda found: np.array(found, dtype=np.int64))
@@ -62,8 +63,8 @@ def test_a_plan_comes_back_from_disk_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, lengths: np.ndarray, budget: Budget
 ) -> None:
     plan, path = make(lengths, budget), tmp_path_factory.mktemp("plan") / "plans" / "epoch-0000.arrow"
-    plan.save(path)
-    back = Plan.load(path)
+    plan.save(path, "this")
+    back = Plan.load(path, "this")
     for name in ("columns", "lengths", "order", "bounds"):
         assert (getattr(back, name) == getattr(plan, name)).all()
     assert back.digest() == plan.digest()
@@ -96,11 +97,21 @@ def test_an_example_longer_than_a_step_is_refused_with_both_numbers() -> None:
         make(np.array([10, 40]), Budget(tokens=39))
 
 
-def test_a_damaged_plan_is_refused_by_name(tmp_path: Path) -> None:
-    from maskwright.errors import InputError
-
+@pytest.mark.parametrize("damage", ["cut", "empty", "one bit"])
+def test_a_damaged_plan_is_refused_by_name(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "epoch-0000.arrow"
-    make(np.full(9, 5), Budget(examples=2)).save(path)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"epoch-0000\.arrow"):
-        Plan.load(path)
+    plan = make(np.full(90, 5), Budget(examples=2))
+    plan.save(path, "this")
+    bytes_ = bytearray(path.read_bytes())
+    place = bytes(bytes_).index(plan.order.tobytes()) + 16
+    bytes_[place] ^= 1
+    path.write_bytes({"cut": bytes_[:200], "empty": b"", "one bit": bytes_}[damage])
+    with pytest.raises(InputError, match=r"epoch-0000\.arrow: damaged"):
+        Plan.load(path, "this")
+
+
+def test_a_plan_of_other_data_or_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "epoch-0000.arrow"
+    make(np.full(9, 5), Budget(examples=2)).save(path, "this")
+    with pytest.raises(InputError, match="other data or settings"):
+        Plan.load(path, "that")

@@ -142,7 +142,7 @@ def _labels(config: Mapping[str, Any], net: Net) -> list[str]:
     if "classify" not in net.heads:
         return []
     named = {int(k): str(v) for k, v in (config.get("id2label") or {}).items()}
-    outputs = net.get_parameter("heads.classify.score.bias").numel()
+    outputs = net.head_outputs()["classify"]
     return [named.get(i, f"LABEL_{i}") for i in range(outputs)]
 
 
@@ -167,7 +167,7 @@ def write_folder(
         "dtype": "float32",
     }
     if "classify" in heads:
-        outputs = net.get_parameter("heads.classify.score.bias").numel()
+        outputs = net.head_outputs()["classify"]
         labels = card.labels or tuple(f"LABEL_{i}" for i in range(outputs))
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
         config["label2id"] = {name: i for i, name in enumerate(labels)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +17,12 @@ from maskwright.errors import CheckpointError
 from maskwright.families.base import Family, KeyRow, Net, Spec
 
 __all__ = ["export", "fill", "heads_in", "match"]
+
+
+class Tensors(Protocol):
+    """Tensors by name, as a folder's files give them."""
+
+    def __getitem__(self, name: str, /) -> Tensor: ...
 
 
 def _expand(rows: Iterable[KeyRow], layers: int) -> dict[str, tuple[str, ...]]:
@@ -74,7 +81,7 @@ def fill(
     family: Family,
     net: Net,
     found: Mapping[str, str],
-    files: Mapping[str, Tensor],
+    files: Tensors,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Copy the tensors of a folder into a network; it may be on the meta device, it leaves it on the CPU in fp32.
@@ -106,7 +113,7 @@ def fill(
                 _check_tied(files, found[second], found[first])
 
 
-def _check_tied(files: Mapping[str, Tensor], second: str, first: str) -> None:
+def _check_tied(files: Tensors, second: str, first: str) -> None:
     if not torch.equal(files[second], files[first]):
         raise CheckpointError(f"{second} differs from {first}; this architecture ties them, so one would be lost")
 

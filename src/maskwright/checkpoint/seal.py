@@ -56,11 +56,18 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+def _own_hash(content: Mapping[str, Any]) -> str:
+    """Of a seal's own content, however it is spaced."""
+    plain = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 @contextmanager
 def sealed_folder(path: Path, seal: str, content: Mapping[str, Any]) -> Iterator[Path]:
     """Yield an empty folder to fill; on leaving, seal it and put it at ``path``.
 
-    seal: name of the JSON file that receives ``content`` and the hashes.  A folder already at ``path`` is replaced when it
+    seal: name of the JSON file that receives ``content`` and the hashes, of itself too.
+    A folder already at ``path`` is replaced when it
     is empty or bears the same seal; anything else is refused, so that nobody's files are lost.  InputError on a full disk
     and the like; the previous folder is then untouched.
     """
@@ -75,7 +82,8 @@ def sealed_folder(path: Path, seal: str, content: Mapping[str, Any]) -> Iterator
         yield staging
         files = sorted(f for f in staging.rglob("*") if f.is_file())
         hashes = {f.relative_to(staging).as_posix(): sha256(f) for f in files}
-        write_json(staging / seal, {**content, "sha256": hashes})
+        sealed = {**content, "sha256": hashes}
+        write_json(staging / seal, {**sealed, "seal": _own_hash(sealed)})
         for file in [*files, staging / seal, staging]:
             _flush(file)
         if path.exists():
@@ -99,9 +107,11 @@ def sealed_folder(path: Path, seal: str, content: Mapping[str, Any]) -> Iterator
 def verify(path: Path, seal: str) -> dict[str, Any]:
     """Check every file of a sealed folder and return what the seal says; CheckpointError names the first bad file."""
     content = read_json(path / seal)
-    hashes = content.get("sha256")
+    own, hashes = content.pop("seal", None), content.get("sha256")
     if not isinstance(hashes, dict) or not hashes:
         raise CheckpointError(f"{path / seal}: no file hashes in it; the folder was not finished")
+    if own != _own_hash(content):
+        raise CheckpointError(f"{path / seal}: damaged (its content is not what was written)")
     for name, expected in hashes.items():
         if not (path / name).is_file():
             raise CheckpointError(f"{path / name}: missing; the folder is not whole")

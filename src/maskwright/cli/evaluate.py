@@ -56,14 +56,8 @@ def evaluate(
         show(table(f"{model} on {corpus}", ["", "model", "beside it"], heldout_rows(found)))
         return
     assert data is not None
-    from maskwright.tasks import DATASETS
-    from maskwright.tasks.rows import Columns, read_rows
-    from maskwright.train.finetune import score_rows
+    from maskwright.evaluate.scores import evaluate as score
 
-    if dataset is not None:
-        rows = DATASETS[dataset].load().rows(data, "dev")
-    else:
-        rows = read_rows(data, Columns(text, pair, label))
-    scores = score_rows(loaded, rows, seed=seed)
+    scores = score(loaded, data, text=text, pair=pair, label=label, dataset=dataset, seed=seed)
     lines = [(name, f"{i.value:.4f}", f"[{i.low:.4f}, {i.high:.4f}]") for name, i in scores.items()]
-    show(table(f"{model} on {len(rows):,} rows of {rows.file}", ["metric", "value", "95 % interval"], lines))
+    show(table(f"{model} on {data}", ["metric", "value", "95 % interval"], lines))

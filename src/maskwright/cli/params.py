@@ -19,7 +19,7 @@ def params(model: str, *, heads: str = "pooler") -> None:
     heads
         Heads to count for a published size, with commas: pooler, mlm, nsp, classify.  A folder has its own.
     """
-    from maskwright.errors import ConfigError
+    from maskwright.errors import ConfigError, did_you_mean
     from maskwright.families import FAMILIES
 
     families = [entry.load() for entry in FAMILIES]
@@ -35,12 +35,11 @@ def params(model: str, *, heads: str = "pooler") -> None:
 
         loaded = load(model)
         family, spec = loaded.family, loaded.spec
-        counted = dict.fromkeys(loaded.net.heads, 0)
-        if "classify" in counted:
-            counted["classify"] = loaded.net.get_parameter("heads.classify.score.bias").numel()
+        counted = loaded.net.head_outputs()
         built = sum(parameter.numel() for parameter in loaded.net.parameters())
     else:
-        raise ConfigError(f"no published size or folder {model!r}. Sizes: {', '.join(presets)}")
+        hint = did_you_mean(model, presets)
+        raise ConfigError(f"no published size or folder {model!r}.{hint} Sizes: {', '.join(presets)}")
     parts = family.parameters(spec, counted)
     total = sum(count for _, count in parts.values())
     rows = [(part, form, f"{count:,}") for part, (form, count) in parts.items()]

@@ -30,8 +30,8 @@ def predict(model: str, data: Path, *, out: Path, text: str = "text", pair: str 
 
     rows = read_rows(data, Columns(text, pair))
     from maskwright.evaluate.runner import logits_of
+    from maskwright.evaluate.scores import task_of
     from maskwright.model import load
-    from maskwright.train.finetune import task_of
 
     loaded = load(model)
     answers = task_of(loaded).decode(logits_of(loaded, rows.texts, length=loaded.card.task.get("length")))

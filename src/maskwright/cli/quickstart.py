@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from maskwright.cli.common import command_line, heldout_rows, heldout_section, share, warn_if_busy
 from maskwright.report.terminal import duration, key_values, show, table
@@ -84,16 +86,16 @@ def _head(number: int, title: str) -> None:
     show(f"\n{number}. {title}")
 
 
-def _account(account: object) -> None:
+def _account(account: Mapping[str, Mapping[str, Any]]) -> None:
     from maskwright.cli.corpus import show_accounts
 
     if account:
         show_accounts(account)
 
 
-def _guesses(guesses: list[object]) -> None:
+def _guesses(guesses: Sequence[Any]) -> None:
     for each in guesses:
-        riddle = each.riddle  # type: ignore[attr-defined]
+        riddle = each.riddle
         show(f"  {riddle.left}[{riddle.answer}]{riddle.right}")
         for name in ("before", "after"):
             offered = ", ".join(f"{g.piece} {100 * g.share:.0f} %" for g in getattr(each, name)[:4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from maskwright.errors import InputError
 from maskwright.keys import Key
 
 __all__ = ["Loader", "Place", "StepData"]
+
+_log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -79,16 +82,23 @@ class Loader:
     """Folder in which plans are kept, so that a resume need not make them again."""
 
     def plan(self, epoch: int) -> Plan:
-        """Return an epoch's plan, from the folder when it is there."""
-        path = None if self.plans is None else self.plans / f"epoch-{epoch:04}.arrow"
-        if path is not None and path.exists():
-            return Plan.load(path)
+        """Return an epoch's plan, from the folder when the same one is there."""
+        if self.plans is None:
+            return self._made(epoch)
+        path = self.plans / f"epoch-{epoch:04}.arrow"
+        made_for = f"{self.source.identity()} {self.budget} {Key(self.seed, epoch)}"
+        if path.exists():
+            try:
+                return Plan.load(path, made_for)
+            except InputError as error:
+                _log.warning("made a plan anew: %s", error)
+        self._made(epoch).save(path, made_for)
+        return Plan.load(path, made_for)
+
+    def _made(self, epoch: int) -> Plan:
         plan = self.source.plan(self.budget, Key(self.seed, epoch))
         if plan.steps == 0:
             raise InputError("there is nothing to train on: the data gives no example at this length")
-        if path is not None:
-            plan.save(path)
-            plan = Plan.load(path)
         return plan
 
     def steps(self, start: Place) -> Iterator[StepData]:

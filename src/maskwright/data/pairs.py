@@ -35,9 +35,10 @@ Example = tuple[int, int, int, int, int]
 class Pairing(Protocol):
     """How documents become examples.  ``length`` counts special tokens."""
 
-    length: int
-    special: int
-    """Special tokens of an example."""
+    @property
+    def special(self) -> int:
+        """Special tokens of an example."""
+        ...
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5) over the given documents: the columns named above; a single segment has an empty B."""

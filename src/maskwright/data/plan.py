@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from maskwright.errors import ConfigError
+from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key
 
 __all__ = ["Budget", "Plan"]
@@ -107,22 +107,32 @@ class Plan:
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
-    def save(self, path: Path) -> None:
-        """Write the plan as one Arrow file, whole or not at all."""
+    def save(self, path: Path, made_for: str) -> None:
+        """Write the plan as one Arrow file, whole or not at all.  made_for: what it depends on."""
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = [self.columns.ravel(), self.lengths, self.order, self.bounds]
         names = ["columns", "lengths", "order", "bounds"]
         lists = [pa.LargeListArray.from_arrays([0, len(a)], pa.array(a)) for a in arrays]
-        batch = pa.record_batch(lists, names=names)
+        seal = {"made for": made_for, "sha256": self.digest()}
+        batch = pa.record_batch(lists, names=names).replace_schema_metadata(seal)
         side = path.with_suffix(".part")
         with pa.OSFile(str(side), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
         side.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Plan:
-        """Open a stored plan as a memory map."""
-        with pa.memory_map(str(path)) as source:
-            batch = pa.ipc.open_file(source).get_batch(0)
-        columns, lengths, order, bounds = (batch.column(i).values.to_numpy() for i in range(4))
-        return cls(columns.reshape(len(lengths), -1), lengths, order, bounds)
+    def load(cls, path: Path, made_for: str) -> Plan:
+        """Open a stored plan as a memory map; InputError when it is damaged or was made for something else."""
+        try:
+            with pa.memory_map(str(path)) as source:
+                batch = pa.ipc.open_file(source).get_batch(0)
+            columns, lengths, order, bounds = (batch.column(i).values.to_numpy() for i in range(4))
+            plan = cls(columns.reshape(len(lengths), -1), lengths, order, bounds)
+            seal = batch.schema.metadata
+            if seal[b"sha256"].decode() != plan.digest():
+                raise ValueError("its bytes are not those that were written")
+        except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+            raise InputError(f"{path}: damaged ({error}); remove it, it can be made again") from None
+        if seal[b"made for"].decode() != made_for:
+            raise InputError(f"{path}: is of other data or settings; remove it, it can be made again")
+        return plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,11 +23,17 @@ __all__ = ["CorpusSource", "RowsSource", "Source", "cut_pair", "tokenise_rows"]
 class Source(Protocol):
     """Gives an epoch's plan, and the examples that the plan names.  Picklable: loader workers hold one."""
 
-    fingerprint: str
-    """Of the content; a run refuses to resume on another one."""
+    @property
+    def fingerprint(self) -> str:
+        """Of the content; a run refuses to resume on another one."""
+        ...
 
     def plan(self, budget: Budget, key: Key, shuffle: bool = True) -> Plan:
         """Return the plan of the epoch that the key names."""
+        ...
+
+    def identity(self) -> str:
+        """Return everything that a plan depends on beside the budget and the key."""
         ...
 
     def sample(self, plan: Plan, number: int) -> Sample:
@@ -51,6 +58,11 @@ class CorpusSource:
         columns = self.pairing(self.column, self.documents, key)
         lengths = columns[:, 1] - columns[:, 0] + columns[:, 3] - columns[:, 2] + self.pairing.special
         return Plan.make(columns, lengths, budget, key if shuffle else None)
+
+    def identity(self) -> str:
+        """Return the content, the rule and the documents."""
+        documents = hashlib.sha256(np.ascontiguousarray(self.documents).data).hexdigest()
+        return f"{self.fingerprint} {self.pairing} {documents}"
 
     def sample(self, plan: Plan, number: int) -> Sample:
         """Read the spans of one example."""
@@ -78,6 +90,10 @@ class RowsSource:
         lengths = np.array([1 + sum(len(part) + 1 for part in row) for row in self.rows], dtype=np.int64)
         return Plan.make(np.arange(len(self.rows)).reshape(-1, 1), lengths, budget, key if shuffle else None)
 
+    def identity(self) -> str:
+        """Return the content."""
+        return self.fingerprint
+
     def sample(self, plan: Plan, number: int) -> Sample:
         """Join one row's parts."""
         parts = [np.asarray(part, dtype=np.int64) for part in self.rows[number]]
@@ -88,7 +104,8 @@ class RowsSource:
 def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[list[int], ...]:
     """Cut a text or a pair to ``length`` tokens with its special ones, from the end of the longer part.
 
-    What is left is as even as the parts allow, which is what Hugging Face calls longest-first.
+    What is left is as even as the parts allow, which is what Hugging Face calls longest-first: an odd token goes to the
+    longer part, and of two equal ones to the second.
     """
     if second is None:
         return (first[: length - 2],)
@@ -100,12 +117,15 @@ def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[l
     if 2 * shorter <= room:
         keep_first = len(first) if len(first) <= len(second) else room - shorter
     else:
-        keep_first = room - room // 2 if len(first) >= len(second) else room // 2
+        keep_first = room - room // 2 if len(first) > len(second) else room // 2
     return first[:keep_first], second[: room - keep_first]
 
 
 def tokenise_rows(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], length: int) -> list[tuple[list[int], ...]]:
-    """Tokenise texts or pairs of texts, each cut to ``length`` tokens with its special ones."""
+    """Tokenise texts or pairs of texts, each cut to ``length`` tokens with its special ones.
+
+    No more of a text is read than ``length`` tokens need, so of two texts that are both longer, neither counts as the longer.
+    """
     firsts = tokenizer.encode_batch_truncated([row[0] for row in rows], length)
     seconds = iter(tokenizer.encode_batch_truncated([row[1] for row in rows if len(row) > 1], length))
     return [

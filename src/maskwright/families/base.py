@@ -121,6 +121,11 @@ class Net(nn.Module):
         states: list[Tensor] = self.stack(self.embed(ids_T, positions_T, segments_T), layout)
         return states
 
+    def head_outputs(self) -> dict[str, int]:
+        """Return head -> outputs of its last layer (0 for a head without a layer called ``score``)."""
+        shapes = {name: parameter.shape for name, parameter in self.named_parameters()}
+        return {name: shapes.get(f"heads.{name}.score.bias", (0,))[0] for name in self.heads}
+
     def initialise(self, module: nn.Module | None = None) -> None:
         """Give fresh weights to one part, or to the whole: N(0, initializer_range), biases 0, LayerNorm 1 and 0."""
         for part in (self if module is None else module).modules():

@@ -188,8 +188,8 @@ _HEADS = {
 }
 
 _UNCASED = 30522
-_BASE = {"width": 768, "layers": 12, "heads": 12}
-_LARGE = {"width": 1024, "layers": 24, "heads": 16}
+_BASE: dict[str, Any] = {"width": 768, "layers": 12, "heads": 12}
+_LARGE: dict[str, Any] = {"width": 1024, "layers": 24, "heads": 16}
 
 BERT = Family(
     name="bert",

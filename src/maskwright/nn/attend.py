@@ -51,14 +51,15 @@ def attend(
     scale: defaults to 1 / sqrt(H).  dropout: share of the attention weights dropped.  kernel: a name above, else chosen.
     Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
     """
-    name = kernel or _choose(type(q_layout), type(k_layout), q_TNH.device.type, bias is not None)
+    name = kernel or _choose(type(q_layout).__name__, type(k_layout).__name__, q_TNH.device.type, bias is not None)
     if scale is None:
         scale = 1.0 / math.sqrt(q_TNH.shape[-1])
     match name:
         case "per-sequence":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
-            return attend_runs(q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key)
+            out: Tensor = attend_runs(q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key)
+            return out
         case "padded":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             return _padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, scale, dropout)
@@ -71,16 +72,16 @@ def attend(
 
 
 @lru_cache(maxsize=64)
-def _choose(q_layout: type, k_layout: type, device: str, biased: bool) -> str:
-    if q_layout is not k_layout:
-        raise ValueError(f"queries are {q_layout.__name__} and keys {k_layout.__name__}: use one kind of layout")
-    if q_layout is Grid:
+def _choose(q_layout: str, k_layout: str, device: str, biased: bool) -> str:
+    if q_layout != k_layout:
+        raise ValueError(f"queries are {q_layout} and keys {k_layout}: use one kind of layout")
+    if q_layout == "Grid":
         name = "grid"
     elif biased:
         raise ValueError("a learned attention bias needs the Grid layout")
     else:
         name = "per-sequence" if device == "cpu" else "padded"
-    _log.info("attention: %s on %s -> kernel %r", q_layout.__name__, device, name)
+    _log.info("attention: %s on %s -> kernel %r", q_layout, device, name)
     return name
 
 

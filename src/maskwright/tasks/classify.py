@@ -63,7 +63,7 @@ class Classification(Task):
 
     def answers(self, logits_BC: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the class of the highest score."""
-        return logits_BC.argmax(-1).astype(np.float64)
+        return np.asarray(logits_BC.argmax(-1), dtype=np.float64)
 
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return ``label`` and ``probabilities`` by label name for each row."""

@@ -92,9 +92,10 @@ def read_rows(
     kind = Path(path.stem).suffix if path.suffix in _OPENERS else path.suffix
     readers = {".csv": _csv, ".tsv": _tsv, ".txt": _tsv, ".jsonl": _jsonl}
     if kind not in readers:
-        raise InputError(
-            f"{path}: rows are read from .csv, .tsv and .jsonl (also .gz and .xz), not from {kind or 'this'!r}"
-        )
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        what = f"not from {kind}" if kind else "and this name has no ending"
+        raise InputError(f"{path}: rows are read from .csv, .tsv and .jsonl (also .gz and .xz), {what}")
     texts, labels, lines = [], [], []
     try:
         with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:  # type: ignore[operator]

@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from maskwright.data.batch import Collator
 from maskwright.data.loader import Loader
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import ConfigError, InputError
-from maskwright.evaluate.intervals import Interval, bootstrap
 from maskwright.evaluate.metrics import headline, metric
 from maskwright.evaluate.runner import Taken, logits_of
 from maskwright.keys import Key
@@ -28,7 +26,7 @@ from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.train.budget import budget_of, steps_of
 from maskwright.train.loop import Evaluation, Finished, Run
 
-__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data", "score_rows", "task_of"]
+__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data"]
 
 
 @dataclass(frozen=True)
@@ -175,25 +173,3 @@ def fingerprint(rows: Rows) -> str:
     return hashlib.sha256(
         json.dumps([rows.texts, rows.labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
     ).hexdigest()
-
-
-def task_of(model: Model) -> Task:
-    """Return the task that a fine-tuned model was trained for; InputError when its folder does not say."""
-    facts: dict[str, Any] = dict(model.card.task)
-    if facts.get("name") == "regress":
-        return TASKS["regress"].load()(facts["metric"])  # type: ignore[no-any-return]
-    if "classify" in model.net.heads and model.card.labels:
-        return TASKS["classify"].load()(model.card.labels, facts.get("metric", "accuracy"))  # type: ignore[no-any-return]
-    raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")
-
-
-def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
-    """Return the metrics of a fine-tuned model on labelled rows, with 95 % bootstrap intervals over the rows."""
-    task = task_of(model)
-    truth = task.numbers(rows)
-    answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))
-    measure = metric(task.metric)
-    return {
-        name: bootstrap(lambda t, a, name=name: measure(t, a)[name], truth, answers, draws=1000, seed=seed)
-        for name in measure(truth, answers)
-    }

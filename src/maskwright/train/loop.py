@@ -23,13 +23,14 @@ from maskwright.checkpoint.seal import sealed_folder
 from maskwright.config import TrainConfig
 from maskwright.data.loader import Loader, Place, StepData
 from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
+from maskwright.evaluate.runner import Taken
 from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.report.log import RunLog
 from maskwright.report.terminal import Live
 from maskwright.train.optim import learning_rate, make_optimizer
 from maskwright.train.state import load_state, newest, retain, save_state
-from maskwright.train.step import Taken, backward, update
+from maskwright.train.step import backward, update
 from maskwright.train.stop import Stopper, stopper
 
 __all__ = ["Evaluation", "Finished", "Run"]
@@ -101,29 +102,33 @@ class Run:
         step, place = self._begin(resume)
         every = self.config.evaluate_every or max(1, self.steps // 10)
         save_every = self.config.save_every or every
-        began, reason = time.monotonic(), "finished"
+        began = time.monotonic()
         self.model.train()
         self.objective.train()
         with stopper() as stop, Live(self.steps, self.label) as live:
             for data in self.loader.steps(place):
-                if step >= self.steps:
+                if step >= self.steps or self._out_of_patience:
                     break
                 self._take(data, step, live, began)
                 step, place = step + 1, data.next
                 last = step == self.steps
                 if self.evaluate is not None and (step % every == 0 or last):
                     self._evaluate(step)
-                    if self.config.patience is not None and self._waited >= self.config.patience:
-                        reason, last = f"no better evaluation for {self._waited} times", True
+                    last = last or self._out_of_patience
                 if step % save_every == 0 or last or stop.signal:
                     self._save(step, place)
                 self._leave_if_stopped(stop, step)
                 if last:
                     break
         seconds = time.monotonic() - began
+        reason = f"no better evaluation for {self._waited} times" if self._out_of_patience else "finished"
         self._log.write("end", reason=reason, seconds=seconds)
         self._log.close()
         return Finished(step, reason, seconds, self._best)
+
+    @property
+    def _out_of_patience(self) -> bool:
+        return self.config.patience is not None and self._waited >= self.config.patience
 
     def use_best(self) -> None:
         """Put the best evaluated weights into the model, if any evaluation scored."""
@@ -228,7 +233,7 @@ class Run:
             "tokens": self._tokens,
         }
         save_state(self.states, step, self._whole, self._optimizer, facts)
-        retain(self.states, self.config.keep)
+        retain(self.states, self.config.keep, step)
 
     def _leave_if_stopped(self, stop: Stopper, step: int) -> None:
         if stop.signal is None:

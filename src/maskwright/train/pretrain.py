@@ -28,6 +28,7 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
+from maskwright.objectives.nsp import Nsp
 from maskwright.train.budget import budget_of, steps_of
 from maskwright.train.loop import Evaluation, Finished, Run
 
@@ -105,15 +106,17 @@ class Pretraining:
         if config.length > model.spec.longest:
             raise ConfigError(f"length {config.length} is more than the model's {model.spec.longest} positions")
         objective = make_objective(config.objectives, config.objective)
-        for part in objective.objectives:
-            part.prepare(model)  # type: ignore[operator]
+        # Fresh heads must not depend on what was drawn before: two runs of one seed start from the same weights.
+        with machine.seeded(seed):
+            for part in objective.members:
+                part.prepare(model)
         model.keep_heads(*objective.heads)
-        pairs = next((part for part in objective.objectives if part.name == "nsp"), None)
+        pairs = next((part for part in objective.members if isinstance(part, Nsp)), None)
         pairing: Pairing
         if pairs is None:
             pairing = Runs(config.length, config.short_rate)
         else:
-            pairing = NextPairs(config.length, config.short_rate, pairs.config.random_rate)  # type: ignore[union-attr]
+            pairing = NextPairs(config.length, config.short_rate, pairs.config.random_rate)
         order = Key(seed).stream("corpus.held-out").order(column.documents)
         held = min(max(2, round(config.held_out * column.documents)), column.documents // 2) if config.held_out else 0
         return cls(

@@ -32,6 +32,8 @@ def save_state(
 ) -> Path:
     """Write the state after ``step`` steps; returns its folder."""
     path = folder / f"step-{step:08}"
+    if path.exists() and not (path / SEAL).exists():  # a damaged one, skipped when the run went on
+        shutil.rmtree(path)
     with sealed_folder(path, SEAL, {**facts, "step": step}) as staging:
         save_file(_tensors(module), staging / "net.safetensors")
         moments = {
@@ -82,7 +84,12 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
-def retain(folder: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` states, and what killed writers left behind."""
-    for path in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".step-*")]:
+def retain(folder: Path, keep: int, step: int) -> None:
+    """Remove all but the newest ``keep`` states up to ``step``, and what killed writers left behind.
+
+    States beyond ``step`` are damaged ones that were skipped: they must not count, nor be met again.
+    """
+    found = sorted(folder.glob("step-*"))
+    sound = [path for path in found if path.name <= f"step-{step:08}"]
+    for path in [*(set(found) - set(sound[-keep:])), *folder.glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)

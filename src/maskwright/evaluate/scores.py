@@ -1,0 +1,63 @@
+"""How good a fine-tuned model is on labelled rows, with 95 % intervals over the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from maskwright.errors import InputError
+from maskwright.evaluate.intervals import Interval, bootstrap
+from maskwright.evaluate.metrics import metric
+from maskwright.evaluate.runner import logits_of
+from maskwright.model import Model, load
+from maskwright.tasks import DATASETS, TASKS
+from maskwright.tasks.base import Task
+from maskwright.tasks.rows import Columns, Rows, read_rows
+
+__all__ = ["evaluate", "score_rows", "task_of"]
+
+
+def evaluate(
+    model: Model | str | Path,
+    data: str | Path,
+    *,
+    text: str = "text",
+    pair: str | None = None,
+    label: str = "label",
+    dataset: str | None = None,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Score a fine-tuned model, or the folder of one, on a file of labelled rows.
+
+    text, pair, label: names of the columns.  dataset: a named data set such as glue/mrpc; ``data`` is then its folder and
+    its dev rows are scored.  Returns the task's metrics by name.  Raises DataError (file, line) for rows that cannot be
+    used and InputError for a model without a task.
+    """
+    loaded = model if isinstance(model, Model) else load(model)
+    if dataset is not None:
+        rows = DATASETS[dataset].load().rows(Path(data), "dev")
+    else:
+        rows = read_rows(data, Columns(text, pair, label))
+    return score_rows(loaded, rows, seed=seed)
+
+
+def task_of(model: Model) -> Task:
+    """Return the task that a fine-tuned model was trained for; InputError when its folder does not say."""
+    facts: dict[str, Any] = dict(model.card.task)
+    if facts.get("name") == "regress":
+        return TASKS["regress"].load()(facts["metric"])  # type: ignore[no-any-return]
+    if "classify" in model.net.heads and model.card.labels:
+        return TASKS["classify"].load()(model.card.labels, facts.get("metric", "accuracy"))  # type: ignore[no-any-return]
+    raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")
+
+
+def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
+    """Return the metrics of a fine-tuned model on labelled rows, with 95 % bootstrap intervals over the rows."""
+    task = task_of(model)
+    truth = task.numbers(rows)
+    answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))
+    measure = metric(task.metric)
+    return {
+        name: bootstrap(lambda t, a, name=name: measure(t, a)[name], truth, answers, draws=1000, seed=seed)
+        for name in measure(truth, answers)
+    }

@@ -1,0 +1,293 @@
+"""Model folders: bitwise there and back; everything that is not understood is refused by name."""
+
+import json
+import resource
+import shutil
+import struct
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from maskwright.checkpoint.folder import CARD, Card
+from maskwright.checkpoint.seal import sealed_folder, verify
+from maskwright.errors import CheckpointError, InputError
+from maskwright.model import Model, load
+
+HEADS = ("pooler", "mlm", "nsp", "classify")
+
+
+@pytest.fixture
+def saved(tiny: Callable[..., Model], tmp_path: Path) -> Path:
+    """A folder with every head."""
+    tiny(HEADS).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def foreign(tiny: Callable[..., Model], tmp_path: Path) -> Path:
+    """The same without what is ours: no hashes to notice a change by."""
+    tiny(("pooler", "mlm", "nsp")).save(tmp_path / "foreign")
+    (tmp_path / "foreign" / CARD).unlink()
+    return tmp_path / "foreign"
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@contextmanager
+def tensors(folder: Path) -> Iterator[dict[str, torch.Tensor]]:
+    """The folder's tensors, to be changed."""
+    path = folder / "model.safetensors"
+    found = load_file(path)
+    yield found
+    save_file({name: value.contiguous() for name, value in found.items()}, path, metadata={"format": "pt"})
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_load_and_save_again_changes_no_byte(saved: Path, tmp_path: Path) -> None:
+    load(saved).save(tmp_path / "again")
+    assert files(tmp_path / "again") == files(saved)
+
+
+def test_a_loaded_model_is_in_evaluation_mode_with_every_head_and_its_card(
+    tiny: Callable[..., Model], tmp_path: Path
+) -> None:
+    model = tiny(HEADS)
+    model.card = Card({"name": "classify", "metric": "f1"}, ("no", "yes", "maybe"), {"made": "here"})
+    model.save(tmp_path / "model", provenance={"steps": 3})
+    back = load(tmp_path / "model")
+    assert not back.training and set(back.net.heads) == set(HEADS)
+    assert back.card == Card({"name": "classify", "metric": "f1"}, ("no", "yes", "maybe"), {"made": "here", "steps": 3})
+    assert back.spec == model.spec
+    assert all(torch.equal(p, dict(back.named_parameters())[name]) for name, p in model.named_parameters())
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["id2label"] == {"0": "no", "1": "yes", "2": "maybe"}
+
+
+def test_shards_are_written_with_an_index_and_read_back(saved: Path, tmp_path: Path) -> None:
+    model = load(saved)
+    model.save(tmp_path / "sharded", shard_bytes=50_000)
+    names = {path.name for path in (tmp_path / "sharded").glob("*.safetensors")}
+    assert len(names) > 2 and "model.safetensors" not in names
+    index = json.loads((tmp_path / "sharded" / "model.safetensors.index.json").read_text())
+    assert set(index["weight_map"].values()) == names
+    back = load(tmp_path / "sharded")
+    assert all(torch.equal(p, dict(back.named_parameters())[name]) for name, p in model.named_parameters())
+    (tmp_path / "sharded" / CARD).unlink()
+    (tmp_path / "sharded" / sorted(names)[1]).unlink()
+    with pytest.raises(CheckpointError, match=f"shard '{sorted(names)[1]}' is not in the folder"):
+        load(tmp_path / "sharded")
+
+
+def test_an_index_that_points_outside_the_folder_is_refused(foreign: Path) -> None:
+    (foreign / "model.safetensors").rename(foreign.parent / "outside.safetensors")
+    index = {"weight_map": {"a": "../outside.safetensors"}}
+    (foreign / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="is not in the folder"):
+        load(foreign)
+
+
+def test_old_names_of_norms_are_read(foreign: Path) -> None:
+    expected = load(foreign)
+    with tensors(foreign) as found:
+        for name in [name for name in found if "LayerNorm" in name]:
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            found[old] = found.pop(name)
+        found["bert.embeddings.position_ids"] = torch.arange(128)[None]
+    assert all(torch.equal(p, dict(load(foreign).named_parameters())[name]) for name, p in expected.named_parameters())
+
+
+def test_a_tied_decoder_may_stand_there_twice_if_it_is_equal(foreign: Path) -> None:
+    with tensors(foreign) as found:
+        found["cls.predictions.decoder.weight"] = found["bert.embeddings.word_embeddings.weight"].clone()
+        found["cls.predictions.decoder.bias"] = found["cls.predictions.bias"].clone()
+    load(foreign)
+    with tensors(foreign) as found:
+        found["cls.predictions.decoder.weight"][3, 5] += 1e-3
+    with pytest.raises(CheckpointError, match=r"cls\.predictions\.decoder\.weight differs from .*word_embeddings"):
+        load(foreign)
+
+
+LAYER = "bert.encoder.layer.1.attention.self.query.weight"
+
+
+def _add(name: str) -> Callable[[dict], None]:
+    return lambda found: found.__setitem__(name, torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_add("bert.encoder.layer.2.output.dense.bias"), r"1 tensors that a bert .* does not have: bert\.encoder\.layer\.2"),
+        (_add("crf.transitions"), r"does not have: crf\.transitions"),
+        (_add("encoder.layer.0.output.dense.bias"), "the same weight under two names"),
+        (lambda found: found.pop(LAYER), f"1 tensors are missing: {LAYER}"),
+        (lambda found: found.__setitem__(LAYER, torch.zeros(32, 31)), r"query\.weight is \[32, 31\], the configuration says \[32, 32\]"),
+        (lambda found: found.pop("cls.predictions.bias"), r"the mlm head is there in part only; missing: cls\.predictions\.bias"),
+        (lambda found: found.pop("bert.pooler.dense.weight"), r"the pooler head is there in part only; missing: bert\.pooler"),
+        (lambda found: found.__setitem__("cls.seq_relationship.bias", torch.zeros(())), r"cls\.seq_relationship\.bias is \[\], the configuration says \[2\]"),
+    ],
+)  # fmt: skip
+def test_tensors_left_over_missing_or_of_another_shape_are_refused_by_name(
+    foreign: Path, change: Callable[[dict], None], said: str
+) -> None:
+    with tensors(foreign) as found:
+        change(found)
+    with pytest.raises(CheckpointError, match=said) as error:
+        load(foreign)
+    assert str(error.value).startswith(str(foreign))
+
+
+def test_a_classifier_s_bias_without_a_dimension_is_refused(saved: Path) -> None:
+    (saved / CARD).unlink()
+    with tensors(saved) as found:
+        found["classifier.bias"] = torch.zeros(())
+    with pytest.raises(CheckpointError, match=r"classifier"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map asks for code"),
+        ({"mystery_knob": 3}, "unknown fields 'mystery_knob'"),
+        ({"model_type": "gpt9"}, "model_type is 'gpt9'; this version reads 'bert'"),
+        ({"model_type": ["bert"]}, "model_type is"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
+        ({"is_decoder": True}, "is_decoder is True"),
+        ({"hidden_act": "swish"}, "hidden_act is 'swish'; known: gelu"),
+        ({"hidden_act": ["gelu"]}, r"hidden_act|impossible value"),
+        ({"num_attention_heads": 5}, "hidden_size 32 is not a multiple of num_attention_heads 5"),
+        ({"num_attention_heads": 0}, "impossible value"),
+        ({"num_attention_heads": -4}, "num_attention_heads|impossible value"),
+        ({"hidden_size": "32"}, "impossible value"),
+        ({"hidden_size": 32.5}, "hidden_size|impossible value"),
+        ({"num_hidden_layers": 10**9}, "these sizes make [0-9,]+ parameters"),
+        ({"vocab_size": 10**12}, "these sizes make [0-9,]+ parameters"),
+        ({"vocab_size": -5, "num_hidden_layers": 0}, "these sizes make -?[0-9,]+ parameters|impossible value"),
+        ({"vocab_size": float("inf")}, "impossible value|vocab_size"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_is_not_understood_is_refused(foreign: Path, changes: dict, said: str) -> None:
+    edit_config(foreign, **changes)
+    with pytest.raises(CheckpointError, match=said):
+        load(foreign)
+
+
+def test_absurd_sizes_take_no_memory(foreign: Path) -> None:
+    edit_config(foreign, vocab_size=5_000_000, hidden_size=3_200, num_attention_heads=4)  # 64 GB, below the limit
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="of another shape"):
+        load(foreign)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert peak < 8 << 20  # KiB
+
+
+def test_a_pickle_alone_is_refused_with_the_command_that_converts_it(foreign: Path) -> None:
+    (foreign / "model.safetensors").rename(foreign / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=rf"only pytorch_model\.bin, a pickle.*maskwright convert {foreign}"):
+        load(foreign)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "vocab.txt", CARD])
+def test_one_flipped_bit_in_any_file_is_refused_by_the_file_s_name(saved: Path, name: str) -> None:
+    content = bytearray((saved / name).read_bytes())
+    place = content.index(b"classify") if name == CARD and b"classify" in content else len(content) // 2
+    content[place] ^= 1
+    (saved / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name}: (damaged|not valid JSON)"):
+        load(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_cut_file_of_weights_is_refused(foreign: Path, keep: int) -> None:
+    path = foreign / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read"):
+        load(foreign)
+
+
+def test_a_header_that_claims_to_be_huge_is_refused(foreign: Path) -> None:
+    (foreign / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 50) + b"{}")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read"):
+        load(foreign)
+
+
+def test_a_configuration_that_is_too_big_or_nested_too_deep_is_refused(foreign: Path) -> None:
+    (foreign / "config.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match=r"config\.json: not valid JSON"):
+        load(foreign)
+    with (foreign / "config.json").open("wb") as file:
+        file.truncate(65 << 20)
+    with pytest.raises(CheckpointError, match=r"config\.json: 68,157,440 bytes is too much"):
+        load(foreign)
+
+
+def test_a_file_or_somebody_s_folder_in_the_way_is_left_alone(tiny: Callable[..., Model], tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter-1.tex").write_text("years of work")
+    (tmp_path / "file").write_text("mine")
+    for name in ("thesis", "file"):
+        with pytest.raises(InputError, match="was not written by Maskwright"):
+            tiny().save(tmp_path / name)
+    assert (tmp_path / "thesis" / "chapter-1.tex").read_text() == "years of work"
+    with pytest.raises(InputError):
+        tiny().save(tmp_path / "file" / "below")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "thesis"]
+
+
+def test_saving_over_an_older_model_replaces_it_whole(tiny: Callable[..., Model], saved: Path) -> None:
+    tiny(("pooler",), seed=1).save(saved)
+    assert set(load(saved).net.heads) == {"pooler"}
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_a_full_disk_leaves_the_previous_folder_whole(tiny: Callable[..., Model], saved: Path) -> None:
+    before = files(saved)
+    bigger = tiny(HEADS, width=64, heads=4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # as a full disk does, it lets files begin and not end
+    try:
+        with pytest.raises(InputError, match=r"writing .*model.*nothing already saved was touched"):
+            bigger.save(saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert files(saved) == before
+    assert verify(saved, CARD)
+    assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_whatever_goes_wrong_while_writing_the_previous_folder_stays(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        with sealed_folder(tmp_path / "it", "seal.json", {"text": text}) as staging:
+            (staging / "file").write_text(text)
+    with pytest.raises(ZeroDivisionError), sealed_folder(tmp_path / "it", "seal.json", {}) as staging:
+        (staging / "file").write_text("third")
+        raise ZeroDivisionError
+    assert verify(tmp_path / "it", "seal.json")["text"] == "second"
+    assert (tmp_path / "it" / "file").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_a_tokenizer_of_another_model_is_refused(saved: Path, tiny: Callable[..., Model]) -> None:
+    other = shutil.copytree(saved, saved.parent / "other")
+    (other / CARD).unlink()
+    edit_config(other, vocab_size=700)
+    with tensors(other) as found:
+        for name in ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias"):
+            found[name] = found[name][:700]
+    with pytest.raises(CheckpointError, match="tokenizer has 800 pieces and the model only 700"):
+        load(other)
