@@ -198,13 +198,13 @@ class Model(nn.Module):
 
 
 def load(name: str | Path) -> Model:
-    """Load a model folder, or a hub repository ``org/name``, with the heads that it holds.
+    """Load a model folder, or a hub repository ``org/name``, with the heads that it holds, in evaluation mode.
 
     Raises CheckpointError for anything missing, left over, damaged, or of an architecture not known here.
     """
     folder = resolve(name)
     family, net, card = read_folder(folder)
-    return Model(family, net, Tokenizer.load(folder), card)
+    return Model(family, net, Tokenizer.load(folder), card).eval()
 
 
 def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:

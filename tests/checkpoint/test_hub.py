@@ -30,7 +30,11 @@ def hub(tiny: Callable[..., Model], tmp_path: Path) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             file = folder / Path(self.path).name
-            if self.path.startswith("/api/models/org/name"):
+            if self.path.startswith("/api/models/org/name/tree"):
+                found = [(path.name, path.stat().st_size) for path in folder.iterdir()]
+                entries = [{"type": "file", "path": name, "size": size, "oid": name} for name, size in found]
+                self.answer(json.dumps(entries).encode())
+            elif self.path.startswith("/api/models/org/name"):
                 siblings = [{"rfilename": path.name} for path in folder.iterdir()]
                 self.answer(json.dumps({"id": "org/name", "sha": COMMIT, "siblings": siblings}).encode())
             elif self.path.startswith("/org/name/resolve/") and file.is_file():
@@ -45,6 +49,8 @@ def hub(tiny: Callable[..., Model], tmp_path: Path) -> Iterator[str]:
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", hashlib.sha256(body).hexdigest())
             self.send_header("X-Repo-Commit", COMMIT)
+            if status == 404:
+                self.send_header("X-Error-Code", "RepoNotFound")
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(body)
@@ -84,9 +90,9 @@ def test_offline_the_error_says_what_was_tried(tmp_path: Path) -> None:
         resolve("nobody/nothing")
 
 
-@pytest.mark.parametrize("name", ["no such folder", "a/b/c", "/tmp/none/such", "", "../up/there", "org/na me"])
+@pytest.mark.parametrize("name", ["no such folder", "a/b/c", "/tmp/none/such", "../up/there", "org/na me"])
 def test_what_is_neither_a_folder_nor_a_repository_name_is_refused(name: str) -> None:
-    with pytest.raises(CheckpointError, match="no such folder|not the name|there is no"):
+    with pytest.raises(CheckpointError, match="no such folder, and not the name of a hub repository"):
         resolve(name)
 
 

@@ -41,7 +41,7 @@ def their_model(tokenizer: Tokenizer, name: str, **changes: Any) -> torch.nn.Mod
     torch.manual_seed(0)
     model = getattr(transformers, name)(config).eval()
     with torch.no_grad():  # biases and norms start at 0 and 1, where forgetting them would not show
-        for key, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter.add_(0.2 * torch.randn_like(parameter))
     return model
@@ -123,7 +123,7 @@ def test_a_wrong_gradient_alone_fails_the_check(tokenizer: Tokenizer, tmp_path: 
     theirs = their_model(tokenizer, "BertModel")
     ours = ours_of(theirs, tokenizer, tmp_path)
     ours.net.stack.blocks[0].up.weight.register_hook(lambda gradient: gradient * 1.001)
-    with pytest.raises(AssertionError, match="gradient of encoder.layer.0.intermediate.dense.weight"):
+    with pytest.raises(AssertionError, match=r"gradient of encoder.layer.0.intermediate.dense.weight"):
         assert_parity(ours, theirs)
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_fifty_steps_of_mrpc_are_those_of_a_plain_transformers_loop(
     lengths = [1 + sum(len(model.tokenizer.encode(part)) + 1 for part in row) for row in train.texts]
     order = Key(0).stream("plan.order").order(len(train))
     bounds = Budget(examples=EXAMPLES).steps(torch.tensor(lengths).numpy()[order])
-    batches = [order[a:b].tolist() for a, b in zip(bounds, bounds[1:], strict=False)][:STEPS]
+    batches = [order[a:b].tolist() for a, b in pairwise(bounds)][:STEPS]
     finetune_rows(model, task, train, few, config)
     ours = [record["loss"] for record in read_log(tmp_path / "run" / "log.jsonl") if record["kind"] == "step"]
     theirs = plain_loop(without_dropout, train, batches, head)

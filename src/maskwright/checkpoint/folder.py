@@ -94,7 +94,7 @@ def read_spec(folder: Path) -> tuple[Family, Spec, dict[str, Any]]:
         raise CheckpointError(f"{path}: auto_map asks for code from the folder to be run; Maskwright never does that")
     kind = config.get("model_type")
     names = {entry.load().model_type: entry.name for entry in FAMILIES}
-    if kind not in names:
+    if not isinstance(kind, str) or kind not in names:
         raise CheckpointError(f"{path}: model_type is {kind!r}; this version reads {', '.join(map(repr, names))}")
     family = family_of(names[kind])
     try:
@@ -128,7 +128,7 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
                 net = Net(spec)
                 for name in heads_in(family, spec, found):
                     bias = found[family.heads[name].keys[-1].theirs[0]]
-                    net.heads[name] = family.heads[name].build(net, files.shapes[bias][0])
+                    net.heads[name] = family.heads[name].build(net, max((1, *files.shapes[bias])))
             fill(family, net, found, files, files.shapes)
     except CheckpointError as error:
         text = str(error)
@@ -138,7 +138,7 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
 
 
 def _labels(config: Mapping[str, Any], net: Net) -> list[str]:
-    """Label names of a folder that we did not write."""
+    """Label names of a classification head to which we gave none."""
     if "classify" not in net.heads:
         return []
     named = {int(k): str(v) for k, v in (config.get("id2label") or {}).items()}
@@ -166,9 +166,8 @@ def write_folder(
         "pad_token_id": pad_id,
         "dtype": "float32",
     }
+    labels = card.labels or tuple(_labels({}, net))
     if "classify" in heads:
-        outputs = net.head_outputs()["classify"]
-        labels = card.labels or tuple(f"LABEL_{i}" for i in range(outputs))
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
         config["label2id"] = {name: i for i, name in enumerate(labels)}
         config["problem_type"] = card.task.get("problem_type", "single_label_classification")
@@ -176,7 +175,7 @@ def write_folder(
         "schema": _SCHEMA,
         "family": family.name,
         "task": dict(card.task),
-        "labels": list(card.labels),
+        "labels": list(labels),
         "provenance": dict(card.provenance),
     }
     with sealed_folder(folder, CARD, content) as staging:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from maskwright.errors import CheckpointError, InputError, explain_os_error
 
@@ -96,10 +99,11 @@ def sealed_folder(path: Path, seal: str, content: Mapping[str, Any]) -> Iterator
         _flush(path.parent)
     except OSError as error:
         raise explain_os_error(error, f"writing {path}:") from error
-    except Exception as error:
-        if "No space left" in str(error) or "os error 28" in str(error):  # safetensors reports it in words
-            raise InputError(f"writing {path}: The disk is full; nothing already saved was touched.") from error
-        raise
+    except SafetensorError as error:  # it gives the system's errors in words
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise explain_os_error(OSError(int(number[1]), str(error)), f"writing {path}:") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

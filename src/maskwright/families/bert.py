@@ -90,6 +90,18 @@ _FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross
 """Fields that other values of would be another architecture."""
 
 
+def _check_number(name: str, value: object) -> None:
+    """Refuse what would be another number, or none, in Python."""
+    if value is None or name == "hidden_act":
+        return
+    if name in ("layer_norm_eps", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"):
+        sound, expected = isinstance(value, int | float) and 0 <= value < 1, "a number from 0 to below 1"
+    else:
+        sound, expected = type(value) is int and value >= 1, "a whole number from 1"
+    if not sound:
+        raise CheckpointError(f"config.json: {name} is {value!r}; {expected} is expected")
+
+
 def _read_config(config: Mapping[str, Any]) -> Spec:
     for name, value in _FIXED.items():
         if config.get(name, value) != value:
@@ -102,6 +114,8 @@ def _read_config(config: Mapping[str, Any]) -> Spec:
         )
     given = {ours: config.get(theirs, _DEFAULTS.get(theirs)) for theirs, ours in _FIELDS.items()}
     values = {name: value for name, value in given.items() if value is not None}
+    for theirs, ours in _FIELDS.items():
+        _check_number(theirs, values.get(ours))
     if values.get("activation", "gelu") not in ACTIVATIONS:
         known = ", ".join(ACTIVATIONS)
         raise CheckpointError(f"config.json: hidden_act is {values['activation']!r}; known: {known}")

@@ -115,7 +115,8 @@ class Mlm(Objective):
     def forward(self, run: Pass) -> Loss:
         """Return the part ``mlm``."""
         target = run.batch.targets["mlm"]
-        logits_MV = run.model.head("mlm")(run.hidden_TD[target.rows])
-        loss = F.cross_entropy(logits_MV.float(), target.labels, reduction="sum", ignore_index=IGNORED)
-        hits = (logits_MV.detach().argmax(-1) == target.labels).sum()
+        logits_MV = run.model.head("mlm")(run.hidden_TD[target.rows]).float()
+        loss = F.cross_entropy(logits_MV, target.labels, reduction="sum", ignore_index=IGNORED)
+        # max, not argmax: on the CPU it is several times faster over a whole vocabulary.
+        hits = (logits_MV.detach().max(-1).indices == target.labels).sum()
         return {"mlm": Part(loss, target.count, hits=hits)}

@@ -105,7 +105,7 @@ class Run:
         began = time.monotonic()
         self.model.train()
         self.objective.train()
-        with stopper() as stop, Live(self.steps, self.label) as live:
+        with stopper() as stop, machine.frozen_garbage(), Live(self.steps, self.label) as live:
             for data in self.loader.steps(place):
                 if step >= self.steps or self._out_of_patience:
                     break
