@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: install install-dev quickstart test check bench clean
+.PHONY: install install-dev quickstart test check clean
 
 install: .venv/installed
 install-dev: .venv/installed-dev
@@ -29,12 +29,9 @@ test: install-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
 
 check: install-dev
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests docs
+	$(BIN)/ruff check src tests docs
 	$(BIN)/mypy
-
-bench: install-dev
-	HF_HUB_OFFLINE=1 $(BIN)/python bench/run.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist src/*.egg-info

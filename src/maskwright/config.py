@@ -13,7 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from maskwright.errors import ConfigError, did_you_mean
 
-__all__ = ["Config", "EncoderConfig", "FinetuneConfig", "PretrainConfig", "TrainConfig", "explain", "read_recipe"]
+__all__ = [
+    "Config",
+    "EncoderConfig",
+    "FinetuneConfig",
+    "FinetuneTrainConfig",
+    "PretrainConfig",
+    "PretrainTrainConfig",
+    "TrainConfig",
+    "explain",
+    "read_recipe",
+]
 
 SCHEMA = 1
 

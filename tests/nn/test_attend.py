@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from importlib import import_module
 
 import pytest
 import torch
@@ -29,14 +30,18 @@ def inputs(queries: list[int], keys: list[int], tail: int = 0, dtype: torch.dtyp
     return [value.requires_grad_() for value in values], layouts
 
 
-def with_gradients(kernel: str, given: list[torch.Tensor], layouts: tuple[Layout, Layout], **options) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
+def with_gradients(
+    kernel: str, given: list[torch.Tensor], layouts: tuple[Layout, Layout], **options
+) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
     real = int(layouts[0].cu[-1]) if isinstance(layouts[0], Ragged) else len(given[0])
     out = attend(*given, *layouts, kernel=kernel, **options)[:real]
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64).to(out.dtype)
     return [out.detach(), *torch.autograd.grad((out * weights).sum(), given)]
 
 
-CASES = [(name, causal) for name in LENGTHS for causal in (False, True) if not causal or LENGTHS[name][0] == LENGTHS[name][1]]
+CASES = [
+    (name, causal) for name in LENGTHS for causal in (False, True) if not causal or LENGTHS[name][0] == LENGTHS[name][1]
+]
 
 
 @pytest.mark.parametrize("tail", [0, 11])
@@ -136,9 +141,13 @@ def test_a_run_larger_than_a_block_is_the_same_as_its_sequences(monkeypatch: pyt
 KERNELS = ("per-sequence", "padded", "grid")
 
 
-def dropped(kernel: str, rate: float, key: int, length: int = 40, sequences: int = 8) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def dropped(
+    kernel: str, rate: float, key: int, length: int = 40, sequences: int = 8
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Attention over one-hot values: the output is the attention weights themselves, (B, S, N, S)."""
-    scores = torch.randn(2, sequences * length, HEADS, length, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scores = torch.randn(
+        2, sequences * length, HEADS, length, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     eye = torch.eye(length, dtype=torch.float64)[:, None].expand(length, HEADS, length).repeat(sequences, 1, 1)
     lengths = [length] * sequences
     layout = Grid(sequences, length) if kernel == "grid" else Ragged.of(lengths)
@@ -190,6 +199,15 @@ def test_the_gradient_under_dropout_is_that_of_what_was_computed(kernel: str) ->
             return attend(q, k, v, *layouts, kernel=kernel, dropout=0.4)
 
     assert torch.autograd.gradcheck(run, given)
+
+
+def test_the_chosen_kernel_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    import_module("maskwright.nn.attend")._say.cache_clear()
+    given, layouts = inputs([4], [4])
+    with caplog.at_level("INFO"):
+        attend(*given, *layouts)
+        attend(*given, *layouts)
+    assert [record.getMessage() for record in caplog.records] == ["attention: Ragged on cpu -> kernel 'per-sequence'"]
 
 
 def test_unserved_pairs_are_refused() -> None:

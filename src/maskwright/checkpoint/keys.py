@@ -16,7 +16,7 @@ from torch import Tensor
 from maskwright.errors import CheckpointError
 from maskwright.families.base import Family, KeyRow, Net, Spec
 
-__all__ = ["export", "fill", "heads_in", "match"]
+__all__ = ["Tensors", "export", "fill", "heads_in", "match"]
 
 
 class Tensors(Protocol):

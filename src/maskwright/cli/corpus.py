@@ -63,6 +63,25 @@ def build(
     show(key_values({"documents": corpus.documents, "sentences": corpus.sentences, "tokens": corpus.tokens().tokens}))
 
 
+@app.command
+def add_tokens(folder: Path, *, tokenizer: Path) -> None:
+    """Add the tokens of another vocabulary to a corpus, without its source files.
+
+    Parameters
+    ----------
+    folder
+        The corpus.
+    tokenizer
+        Folder of the other vocabulary; a model folder has one.
+    """
+    from maskwright.corpus.build import add_tokens as add
+    from maskwright.text.tokenizer import Tokenizer
+
+    other = Tokenizer.load(tokenizer)
+    column = add(folder, other).tokens(other)
+    show(key_values({"tokens": column.tokens, "[UNK]": column.unknown, "fingerprint": other.fingerprint[:16]}))
+
+
 @app.command(name="show")
 def show_corpus(folder: Path) -> None:
     """Describe a corpus: sizes, lengths, frequent pieces, and where everything that was read went.

@@ -52,6 +52,8 @@ def attend(
     Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
     """
     name = kernel or _choose(type(q_layout).__name__, type(k_layout).__name__, q_TNH.device.type, bias is not None)
+    if not torch.compiler.is_compiling():
+        _say(type(q_layout).__name__, q_TNH.device.type, name)
     if scale is None:
         scale = 1.0 / math.sqrt(q_TNH.shape[-1])
     match name:
@@ -72,17 +74,19 @@ def attend(
 
 
 @lru_cache(maxsize=64)
+def _say(layout: str, device: str, kernel: str) -> None:
+    """Log a choice once."""
+    _log.info("attention: %s on %s -> kernel %r", layout, device, kernel)
+
+
 def _choose(q_layout: str, k_layout: str, device: str, biased: bool) -> str:
     if q_layout != k_layout:
         raise ValueError(f"queries are {q_layout} and keys {k_layout}: use one kind of layout")
     if q_layout == "Grid":
-        name = "grid"
-    elif biased:
+        return "grid"
+    if biased:
         raise ValueError("a learned attention bias needs the Grid layout")
-    else:
-        name = "per-sequence" if device == "cpu" else "padded"
-    _log.info("attention: %s on %s -> kernel %r", q_layout, device, name)
-    return name
+    return "per-sequence" if device == "cpu" else "padded"
 
 
 def _places(layout: Ragged) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from maskwright.tasks.predictions import write_predictions
 from maskwright.train.finetune import finetune_rows
 
 __all__ = ["Comparison", "System", "compare"]
+
+FINETUNING: dict[str, Any] = {"examples": 16, "epochs": 5, "lr": 5e-4, "evaluate_every": 200}
+"""The same for the pre-trained encoder and for the control."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def compare(pretrained: Model, split: Split, out: Path, seed: int, command: str)
             data=None,
             length=96,
             out=out / "runs" / folder,
-            train=FinetuneTrainConfig(examples=16, epochs=5, lr=5e-4, seed=seed, evaluate_every=200),
+            train=FinetuneTrainConfig.of({**FINETUNING, "seed": seed}),
         )
         task = Classification(split.labels)
         done = finetune_rows(

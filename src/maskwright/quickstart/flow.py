@@ -97,7 +97,13 @@ class Quickstart:
             held_out=0.03,
             held_out_tokens=20_000,
             train=PretrainTrainConfig(
-                minutes=max(0.2, self.minutes - rest / 60), tokens=1_024, lr=1.5e-3, warmup=0.04, seed=self.seed
+                minutes=max(0.2, self.minutes - rest / 60),
+                tokens=1_024,
+                lr=1e-3,
+                # A post-norm encoder at this rate stays on the unigram plateau unless it is warmed up slowly.
+                warmup=0.2,
+                beta2=0.98,
+                seed=self.seed,
             ),
         )
 

@@ -29,6 +29,7 @@ __all__ = [
     "charts",
     "code",
     "details",
+    "escape",
     "fill_mask",
     "heading",
     "key_values",

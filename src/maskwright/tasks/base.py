@@ -49,6 +49,10 @@ class Task(Objective):
         """Return each row's answer as a class number or a value, to hold against ``numbers``."""
         raise NotImplementedError
 
+    def mean_loss(self, logits_BC: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
+        """Return the task's loss, averaged over rows whose ``numbers`` are ``truth``."""
+        raise NotImplementedError
+
     def card(self) -> tuple[dict[str, Any], Sequence[str]]:
         """Return what a model folder has to know: the task, and label names."""
         raise NotImplementedError

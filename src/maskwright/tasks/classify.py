@@ -65,6 +65,13 @@ class Classification(Task):
         """Return the class of the highest score."""
         return np.asarray(logits_BC.argmax(-1), dtype=np.float64)
 
+    def mean_loss(self, logits_BC: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
+        """Return the mean cross-entropy in nats."""
+        scores = logits_BC.astype(np.float64)
+        peak = scores.max(-1, keepdims=True)
+        chosen = np.take_along_axis(scores, truth.astype(np.int64)[:, None], -1)
+        return float((np.log(np.exp(scores - peak).sum(-1, keepdims=True)) + peak - chosen).mean())
+
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return ``label`` and ``probabilities`` by label name for each row."""
         scores = np.exp(logits_BC - logits_BC.max(-1, keepdims=True))

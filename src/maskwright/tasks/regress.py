@@ -58,6 +58,10 @@ class Regression(Task):
         """Return the values that were scored."""
         return logits_BC[:, 0].astype(np.float64)
 
+    def mean_loss(self, logits_BC: NDArray[np.float32], truth: NDArray[np.float64]) -> float:
+        """Return the mean squared error."""
+        return float(((logits_BC[:, 0] - truth) ** 2).mean())
+
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return ``label``, the value, for each row."""
         return [{"label": round(float(row[0]), 6)} for row in logits_BC]

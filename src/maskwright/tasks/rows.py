@@ -11,6 +11,7 @@ import gzip
 import json
 import lzma
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def read_rows(
             file=path,
             line=_bad_line(path),
         ) from None
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path}: the compressed file is damaged ({error})") from None
     except OSError as error:
         raise explain_os_error(error, "reading") from error

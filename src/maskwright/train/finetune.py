@@ -113,7 +113,7 @@ def finetune_rows(
         task.numbers(train_rows),
         tokenizer.cls_id,
         tokenizer.sep_id,
-        fingerprint(train_rows),
+        _fingerprint(train_rows),
     )
     loader = Loader(
         source,
@@ -126,13 +126,11 @@ def finetune_rows(
     steps = steps_of(train, loader, model, task, config.out)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
 
-    def scores() -> dict[str, float]:
-        logits = logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
-        return metric(task.metric)(truth, task.answers(logits))
-
     def evaluate() -> Evaluation:
-        found = scores()
-        return Evaluation(Taken(-headline(found), {}, {}, {}), found, headline(found))
+        logits = logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+        found = metric(task.metric)(truth, task.answers(logits))
+        loss = task.mean_loss(logits, truth)
+        return Evaluation(Taken(loss, {task.name: loss}, {}, {task.name: len(truth)}), found, headline(found))
 
     run = Run(
         model,
@@ -149,7 +147,7 @@ def finetune_rows(
         },
         evaluate=evaluate,
         start_record={
-            "name": label,
+            "name": label[0].upper() + label[1:],
             "config": config.model_dump(mode="json"),
             "machine": machine.describe(),
             "command": command,
@@ -165,10 +163,10 @@ def finetune_rows(
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
     model.card = Card({**facts, "length": config.length}, tuple(labels), history)
     model.save(config.out / "model")
-    return Finetuned(model, task, finished, scores(), len(dev_rows), config.out)
+    return Finetuned(model, task, finished, dict(evaluate().metrics), len(dev_rows), config.out)
 
 
-def fingerprint(rows: Rows) -> str:
+def _fingerprint(rows: Rows) -> str:
     """Return the SHA-256 of texts and labels, wherever they came from."""
     return hashlib.sha256(
         json.dumps([rows.texts, rows.labels], ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -206,6 +206,8 @@ class Run:
     def _evaluate(self, step: int) -> None:
         assert self.evaluate is not None
         found = self.evaluate()
+        score = -found.taken.loss if found.score is None else found.score
+        best = self._best is None or score > self._best
         self._log.write(
             "eval",
             step=step,
@@ -213,9 +215,9 @@ class Run:
             parts=found.taken.parts,
             accuracy=found.taken.accuracy,
             metrics=dict(found.metrics),
+            best=best,
         )
-        score = -found.taken.loss if found.score is None else found.score
-        if self._best is None or score > self._best:
+        if best:
             self._best, self._waited = score, 0
             with sealed_folder(self.folder / "best", "best.json", {"step": step, "score": score}) as staging:
                 tensors = {name: value.contiguous() for name, value in self._whole.state_dict().items()}

@@ -231,13 +231,13 @@ def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, A
 
 def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, command: str) -> dict[str, Any]:
     return {
-        "name": "pre-training",
+        "name": "Pre-training",
         "config": config.model_dump(mode="json"),
         "machine": machine.describe(),
         "command": command,
         "versions": {},
         "parameters": sum(p.numel() for p in parts.model.parameters()),
-        "reference": {"unigram entropy": reference.entropy},
+        "reference": {"unigram entropy": round(reference.entropy, 3)},
         "accuracy_reference": {"most frequent token": reference.most_frequent},
     }
 

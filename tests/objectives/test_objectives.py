@@ -1,0 +1,195 @@
+"""What every objective must keep, over the registry; and BERT's two against the transformers library."""
+
+import pickle
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from maskwright.corpus.store import Corpus
+from maskwright.data.batch import IGNORED, Batch, Collator, Sample
+from maskwright.data.pairs import NextPairs
+from maskwright.data.plan import Budget
+from maskwright.data.source import CorpusSource
+from maskwright.errors import ConfigError
+from maskwright.keys import Key
+from maskwright.model import Model
+from maskwright.nn.dropout import dropout_key
+from maskwright.nn.layout import Ragged
+from maskwright.objective import Pass, Together
+from maskwright.objectives import OBJECTIVES
+from maskwright.train.pretrain import make_objective
+from maskwright.train.step import backward
+
+NAMES = [entry.name for entry in OBJECTIVES]
+QUIET = {"dropout": 0.0, "attention_dropout": 0.0}
+
+
+@pytest.fixture
+def samples(small_corpus: Corpus) -> Callable[[int], list[Sample]]:
+    """The first examples of an epoch of pairs, unmasked."""
+    tokenizer = small_corpus.tokenizer()
+    documents = np.arange(small_corpus.documents)
+    source = CorpusSource(small_corpus.tokens(), documents, NextPairs(48), tokenizer.cls_id, tokenizer.sep_id, "")
+    plan = source.plan(Budget(examples=64), Key(0))
+    return lambda count: [source.sample(plan, int(n)) for n in plan.order[:count]]
+
+
+def collated(objective: Together, model: Model, samples: Sequence[Sample], key: Key = Key(0)) -> Batch:  # noqa: B008
+    return Collator(objective.stages(model), model.tokenizer.pad_id)(samples, key)
+
+
+def prepared(objective: Together, tiny: Callable[..., Model], **changes: float) -> Model:
+    model = tiny(objective.heads, **changes)
+    for part in objective.members:
+        part.prepare(model)
+    return model
+
+
+@pytest.fixture(params=[*NAMES, ",".join(NAMES)])
+def objective(request: pytest.FixtureRequest) -> Together:
+    return make_objective(request.param, {})
+
+
+def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(
+    objective: Together, tiny: Callable[..., Model], samples: Callable
+) -> None:
+    model = prepared(objective, tiny, initializer_range=0.1).train()
+    taken = backward(model, objective, [collated(objective, model, samples(24))], seed=0, step=0, dtype=torch.float32)
+    assert np.isfinite(taken.loss) and taken.loss > 0
+    assert set(taken.parts) == set(taken.counts) == set(objective.name.split("+"))
+    for name, parameter in (*model.named_parameters(), *objective.named_parameters()):
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+def test_the_same_key_makes_the_same_batch(objective: Together, tiny: Callable[..., Model], samples: Callable) -> None:
+    model = prepared(objective, tiny)
+    one, same = (collated(objective, model, samples(8), Key(4, 2)) for _ in range(2))
+    assert torch.equal(one.ids_T, same.ids_T)
+    for name, target in one.targets.items():
+        assert torch.equal(target.rows, same.targets[name].rows)
+        assert torch.equal(target.labels, same.targets[name].labels)
+
+
+def test_targets_are_named_after_their_objective_and_counted_before_the_pass(
+    objective: Together, tiny: Callable[..., Model], samples: Callable
+) -> None:
+    model = prepared(objective, tiny)
+    batch = collated(objective, model, samples(8))
+    loss = objective(Pass(model, batch))
+    assert loss.keys() == batch.targets.keys()
+    for name, part in loss.items():
+        assert part.count == batch.targets[name].count == int((batch.targets[name].labels != IGNORED).sum())
+        assert part.sum.shape == ()
+
+
+def test_four_examples_are_learnt_by_heart(objective: Together, tiny: Callable[..., Model], samples: Callable) -> None:
+    model = prepared(objective, tiny, **QUIET).train()
+    chosen = samples(64)
+    four = [*[s for s in chosen if s.label == 0][:2], *[s for s in chosen if s.label == 1][:2]]
+    batch = collated(objective, model, four)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    losses = []
+    for step in range(150):
+        losses.append(backward(model, objective, [batch], seed=0, step=step, dtype=torch.float32).loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        if losses[-1] < 0.1 * losses[0]:
+            break
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_stages_travel_to_workers_without_torch(objective: Together, tiny: Callable[..., Model]) -> None:
+    stages = objective.stages(prepared(objective, tiny))
+    packed = pickle.dumps(stages)
+    assert b"torch" not in packed and len(packed) < 20_000
+    assert len(pickle.loads(packed)) == len(stages)
+
+
+def test_unknown_objectives_and_options_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no objective 'nsq'\. Did you mean 'nsp'\?"):
+        make_objective("mlm,nsq", {})
+    with pytest.raises(ConfigError, match="each once"):
+        make_objective("mlm,mlm", {})
+    with pytest.raises(ConfigError, match=r"no field 'objective\.mlm\.rat'\. Did you mean 'rate'\?"):
+        make_objective("mlm", {"mlm": {"rat": 0.2}})
+    with pytest.raises(ConfigError, match=r"objective\.nsp: options for an objective that is not among"):
+        make_objective("mlm", {"nsp": {}})
+    with pytest.raises(ConfigError, match=r"field 'objective\.mlm\.rate': .*less than 1, not 1.5"):
+        make_objective("mlm", {"mlm": {"rate": 1.5}})
+    with pytest.raises(ConfigError, match="make more than 1"):
+        make_objective("mlm", {"mlm": {"mask_share": 0.9, "random_share": 0.2}})
+
+
+def test_the_vocabulary_is_scored_at_masked_rows_only(tiny: Callable[..., Model], samples: Callable) -> None:
+    objective = make_objective("mlm,nsp", {})
+    model = prepared(objective, tiny)
+    batch = collated(objective, model, samples(8))
+    shapes: list[torch.Size] = []
+    model.net.heads["mlm"].register_forward_hook(lambda _, given, out: shapes.append(out.shape))
+    objective(Pass(model, batch))
+    assert shapes == [(len(batch.targets["mlm"].rows), model.tokenizer.vocab_size)]
+    assert len(batch.targets["mlm"].rows) < batch.tokens / 4
+
+
+def test_the_encoder_runs_once_for_both_objectives(tiny: Callable[..., Model], samples: Callable) -> None:
+    objective = make_objective("mlm,nsp", {})
+    model = prepared(objective, tiny)
+    passes: list[int] = []
+    model.net.embed.register_forward_hook(lambda *_: passes.append(1))
+    objective(Pass(model, collated(objective, model, samples(4))))
+    assert passes == [1]
+
+
+def test_mlm_and_nsp_losses_are_those_of_transformers(
+    tiny: Callable[..., Model], samples: Callable, tmp_path: object
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    objective = make_objective("mlm,nsp", {})
+    model = prepared(objective, tiny, initializer_range=0.3, **QUIET).eval()
+    model.save(tmp_path / "model")  # type: ignore[operator]
+    theirs = transformers.BertForPreTraining.from_pretrained(tmp_path / "model").eval()  # type: ignore[operator]
+    batch = collated(objective, model, samples(12))
+    assert isinstance(batch.layout, Ragged)
+    cu = batch.layout.cu.tolist()
+    sequences = [slice(a, b) for a, b in zip(cu, cu[1:], strict=False)]
+    labels_T = torch.full_like(batch.ids_T, IGNORED)
+    target = batch.targets["mlm"]
+    labels_T[target.rows[: target.count]] = target.labels[: target.count]
+
+    def padded(values_T: torch.Tensor, fill: int) -> torch.Tensor:
+        return torch.nn.utils.rnn.pad_sequence([values_T[s] for s in sequences], batch_first=True, padding_value=fill)
+
+    expected = theirs(
+        input_ids=padded(batch.ids_T, 0),
+        attention_mask=padded(torch.ones_like(batch.ids_T), 0),
+        token_type_ids=padded(batch.segments_T, 0),
+        labels=padded(labels_T, IGNORED),
+        next_sentence_label=batch.targets["nsp"].labels,
+    )
+    loss = objective(Pass(model, batch))
+    ours = sum(part.sum.detach() / part.count for part in loss.values())
+    assert float(ours) == pytest.approx(float(expected.loss.detach()), rel=1e-5)
+    hits = (expected.seq_relationship_logits.argmax(-1) == batch.targets["nsp"].labels).sum()
+    assert int(loss["nsp"].hits) == int(hits)
+
+
+def test_nsp_labels_say_zero_for_a_following_segment(tiny: Callable[..., Model], samples: Callable) -> None:
+    objective = make_objective("nsp", {})
+    chosen = samples(16)
+    batch = collated(objective, prepared(objective, tiny), chosen)
+    assert batch.targets["nsp"].labels.tolist() == [int(sample.label) for sample in chosen]
+    assert len(set(batch.targets["nsp"].labels.tolist())) == 2
+
+
+def test_dropout_is_drawn_anew_each_step(tiny: Callable[..., Model], samples: Callable) -> None:
+    objective = make_objective("mlm", {})
+    model = prepared(objective, tiny).train()
+    batch = collated(objective, model, samples(4))
+    losses = []
+    for step in (1, 1, 2):
+        with dropout_key(0, step):
+            losses.append(float(objective(Pass(model, batch))["mlm"].sum.detach()))
+    assert losses[0] == losses[1] != losses[2]
