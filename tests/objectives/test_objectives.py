@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_mlm_and_nsp_losses_are_those_of_transformers(
     batch = collated(objective, model, samples(12))
     assert isinstance(batch.layout, Ragged)
     cu = batch.layout.cu.tolist()
-    sequences = [slice(a, b) for a, b in zip(cu, cu[1:], strict=False)]
+    sequences = [slice(a, b) for a, b in pairwise(cu)]
     labels_T = torch.full_like(batch.ids_T, IGNORED)
     target = batch.targets["mlm"]
     labels_T[target.rows[: target.count]] = target.labels[: target.count]
