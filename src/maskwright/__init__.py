@@ -63,8 +63,9 @@ _WHERE = {
     "pretrain": "maskwright.train.pretrain:pretrain",
 }
 
-# Read by torch when it first takes a large buffer: pages of 2 MB cost far fewer page faults than pages of 4 kB.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+# Read when torch is imported, hence here; a value that the user has set stays.  Threads that wait by spinning are some
+# hundredths faster on an idle machine, and ten to fifty times slower beside another program that does the same.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def __getattr__(name: str) -> Any:
