@@ -13,7 +13,7 @@ import maskwright
 
 ROOT = Path(maskwright.__file__).parent
 ORDER = (
-    ("cli",), ("serve",), ("quickstart", "studies"), ("embed", "compress", "export"), ("train",), ("evaluate",), ("objectives",), ("tasks",),
+    ("cli",), ("serve",), ("quickstart", "studies"), ("embed", "compress", "export"), ("train",), ("evaluation",), ("objectives",), ("tasks",),
     ("objective",), ("model",), ("data",), ("corpus",), ("text", "vision"), ("checkpoint",), ("families",), ("machine",), ("nn",),
     ("report",), ("config",), ("keys", "registry"), ("errors",),
 )  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maskwright.corpus.build import build as build_corpus
     from maskwright.corpus.store import Corpus
     from maskwright.errors import MaskwrightError
-    from maskwright.evaluate.scores import evaluate
+    from maskwright.evaluation.scores import evaluate
     from maskwright.model import Model, load
     from maskwright.objectives.fill import fill_masks
     from maskwright.text.tokenizer import Tokenizer
@@ -56,7 +56,7 @@ _WHERE = {
     "Tokenizer": "maskwright.text.tokenizer:Tokenizer",
     "TrainConfig": "maskwright.config:TrainConfig",
     "build_corpus": "maskwright.corpus.build:build",
-    "evaluate": "maskwright.evaluate.scores:evaluate",
+    "evaluate": "maskwright.evaluation.scores:evaluate",
     "fill_masks": "maskwright.objectives.fill:fill_masks",
     "finetune": "maskwright.train.finetune:finetune",
     "load": "maskwright.model:load",

@@ -9,7 +9,7 @@ import pytest
 from maskwright.config import PretrainConfig
 from maskwright.corpus.docstrings import NoTask
 from maskwright.errors import InputError
-from maskwright.evaluate.pretraining import Heldout
+from maskwright.evaluation.pretraining import Heldout
 from maskwright.model import load
 from maskwright.quickstart import compare as comparing
 from maskwright.quickstart.flow import Quickstart

@@ -9,8 +9,8 @@ import torch
 
 from maskwright.config import FinetuneConfig
 from maskwright.errors import ConfigError, DataError, InputError
-from maskwright.evaluate.metrics import headline, metric
-from maskwright.evaluate.runner import logits_of
+from maskwright.evaluation.metrics import headline, metric
+from maskwright.evaluation.runner import logits_of
 from maskwright.model import Model, load
 from maskwright.report.log import read_log
 from maskwright.tasks import DATASETS, TASKS

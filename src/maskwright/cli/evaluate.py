@@ -56,7 +56,7 @@ def evaluate(
         show(table(f"{model} on {corpus}", ["", "model", "beside it"], heldout_rows(found)))
         return
     assert data is not None
-    from maskwright.evaluate.scores import evaluate as score
+    from maskwright.evaluation.scores import evaluate as score
 
     scores = score(loaded, data, text=text, pair=pair, label=label, dataset=dataset, seed=seed)
     lines = [(name, f"{i.value:.4f}", f"[{i.low:.4f}, {i.high:.4f}]") for name, i in scores.items()]

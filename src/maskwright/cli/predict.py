@@ -29,8 +29,8 @@ def predict(model: str, data: Path, *, out: Path, text: str = "text", pair: str 
     from maskwright.tasks.rows import Columns, read_rows
 
     rows = read_rows(data, Columns(text, pair))
-    from maskwright.evaluate.runner import logits_of
-    from maskwright.evaluate.scores import task_of
+    from maskwright.evaluation.runner import logits_of
+    from maskwright.evaluation.scores import task_of
     from maskwright.model import load
 
     loaded = load(model)

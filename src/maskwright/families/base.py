@@ -81,6 +81,8 @@ class Family:
     paper: str
     read_config: Callable[[Mapping[str, Any]], Spec]
     write_config: Callable[[Spec], dict[str, Any]]
+    new_spec: Callable[..., Spec]
+    """Spec of a new encoder from vocabulary, width, layers, heads, feed_forward, positions and dropouts."""
     presets: Mapping[str, Spec]
     """Published sizes by name."""
     keys: tuple[KeyRow, ...]

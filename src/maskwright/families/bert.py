@@ -211,6 +211,7 @@ BERT = Family(
     paper="https://arxiv.org/abs/1810.04805",
     read_config=_read_config,
     write_config=_write_config,
+    new_spec=bert_spec,
     presets={
         "bert-tiny": bert_spec(vocabulary=_UNCASED, width=128, layers=2, heads=2),
         "bert-mini": bert_spec(vocabulary=_UNCASED, width=256, layers=4, heads=4),

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from maskwright.config import FinetuneConfig, FinetuneTrainConfig
 from maskwright.corpus.docstrings import Split
-from maskwright.evaluate.baseline import majority, tfidf_logistic
-from maskwright.evaluate.intervals import Interval, PairedDifference, paired_difference, wilson
-from maskwright.evaluate.runner import logits_of
+from maskwright.evaluation.baseline import majority, tfidf_logistic
+from maskwright.evaluation.intervals import Interval, PairedDifference, paired_difference, wilson
+from maskwright.evaluation.runner import logits_of
 from maskwright.model import Model, create
 from maskwright.quickstart.text import rows_of
 from maskwright.tasks.classify import Classification

@@ -13,7 +13,7 @@ from maskwright.corpus.docstrings import NoTask
 from maskwright.corpus.show import summary
 from maskwright.corpus.store import Corpus
 from maskwright.errors import InputError
-from maskwright.evaluate.pretraining import Heldout
+from maskwright.evaluation.pretraining import Heldout
 from maskwright.model import Model
 from maskwright.objectives.fill import Guess, fill_masks
 from maskwright.quickstart.compare import Comparison, compare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,16 @@ class Task(Objective):
 
     metric: str
     """Name of its usual metric in ``evaluate.metrics``."""
+
+    @classmethod
+    def of(cls, rows: Rows) -> Task:
+        """Make the task of a training file."""
+        raise NotImplementedError
+
+    @classmethod
+    def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Task:
+        """Make the task again from what ``card`` said of it."""
+        raise NotImplementedError
 
     def numbers(self, rows: Rows) -> NDArray[np.float64]:
         """Return the rows' labels as (rows,) class numbers or values; DataError for one that cannot be."""

@@ -5,7 +5,7 @@ Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,11 @@ class Classification(Task):
     def of(cls, rows: Rows) -> Classification:
         """Make the task of a training file: its labels, sorted by name."""
         return cls(sorted(set(rows.labels or ())))
+
+    @classmethod
+    def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Classification:
+        """Make the task again from a model folder's card."""
+        return cls(labels, facts.get("metric", "accuracy"))
 
     def prepare(self, model: Model) -> None:
         """Give the model a pooler and a classification head of the right size."""

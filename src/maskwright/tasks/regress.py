@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,11 @@ class Regression(Task):
     def of(cls, rows: Rows) -> Regression:
         """Make the task of a training file."""
         return cls()
+
+    @classmethod
+    def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Regression:
+        """Make the task again from a model folder's card."""
+        return cls(facts["metric"])
 
     def prepare(self, model: Model) -> None:
         """Give the model a pooler and a head of one output."""

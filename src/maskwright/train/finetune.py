@@ -16,8 +16,8 @@ from maskwright.data.batch import Collator
 from maskwright.data.loader import Loader
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import ConfigError, InputError
-from maskwright.evaluate.metrics import headline, metric
-from maskwright.evaluate.runner import Taken, logits_of
+from maskwright.evaluation.metrics import headline, metric
+from maskwright.evaluation.runner import Taken, logits_of
 from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.tasks import DATASETS, TASKS

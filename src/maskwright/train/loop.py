@@ -23,7 +23,7 @@ from maskwright.checkpoint.seal import sealed_folder
 from maskwright.config import TrainConfig
 from maskwright.data.loader import Loader, Place, StepData
 from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
-from maskwright.evaluate.runner import Taken
+from maskwright.evaluation.runner import Taken
 from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.report.log import RunLog

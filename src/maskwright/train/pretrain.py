@@ -20,10 +20,9 @@ from maskwright.data.pairs import NextPairs, Pairing, Runs
 from maskwright.data.plan import Budget, Plan
 from maskwright.data.source import CorpusSource
 from maskwright.errors import ConfigError, InputError
-from maskwright.evaluate.pretraining import Heldout, Reference, evaluate_pretraining, unigram_reference
-from maskwright.evaluate.runner import forward_only
+from maskwright.evaluation.pretraining import Heldout, Reference, evaluate_pretraining, unigram_reference
+from maskwright.evaluation.runner import forward_only
 from maskwright.families import family_of
-from maskwright.families.bert import bert_spec
 from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
@@ -90,9 +89,8 @@ class Pretraining:
             size = config.encoder
             if size.width % size.heads:
                 raise ConfigError(f"encoder.width {size.width} is not a multiple of encoder.heads {size.heads}")
-            family_of(size.family)
             tokenizer = corpus.tokenizer(column.tokenizer_fingerprint)
-            spec = bert_spec(
+            spec = family_of(size.family).new_spec(
                 vocabulary=tokenizer.vocab_size,
                 width=size.width,
                 layers=size.layers,

@@ -11,7 +11,7 @@ from torch import nn
 
 from maskwright.data.batch import Batch
 from maskwright.errors import TrainingError
-from maskwright.evaluate.runner import Sums, Taken
+from maskwright.evaluation.runner import Sums, Taken
 from maskwright.machine import autocast
 from maskwright.model import Model
 from maskwright.nn.dropout import dropout_key

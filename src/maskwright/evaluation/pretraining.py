@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Batch
-from maskwright.evaluate.intervals import Interval, wilson
-from maskwright.evaluate.runner import forward_only
+from maskwright.evaluation.intervals import Interval, wilson
+from maskwright.evaluation.runner import forward_only
 from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.text.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maskwright.errors import ConfigError, InputError
-from maskwright.evaluate.metrics import METRICS, headline, metric
+from maskwright.evaluation.metrics import METRICS, headline, metric
 
 TRUTH = [1, 1, 1, 0, 0, 0, 0, 0]
 PREDICTED = [1, 1, 0, 1, 0, 0, 0, 0]  # 2 true positives, 1 false negative, 1 false positive, 4 true negatives

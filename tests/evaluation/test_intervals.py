@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskwright.errors import InputError
-from maskwright.evaluate.intervals import bootstrap, mean_sd, paired_difference, wilson
+from maskwright.evaluation.intervals import bootstrap, mean_sd, paired_difference, wilson
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (0, 1), (812, 1043)])
@@ -43,7 +43,7 @@ def test_drawing_at_once_and_one_by_one_give_the_same() -> None:
 def test_the_draws_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).normal(size=50)
     whole = bootstrap(np.mean, values, draws=101)
-    monkeypatch.setattr("maskwright.evaluate.intervals.CHUNK", 350)
+    monkeypatch.setattr("maskwright.evaluation.intervals.CHUNK", 350)
     assert bootstrap(np.mean, values, draws=101) == whole
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from maskwright.errors import InputError
-from maskwright.evaluate.intervals import Interval, bootstrap
-from maskwright.evaluate.metrics import metric
-from maskwright.evaluate.runner import logits_of
+from maskwright.evaluation.intervals import Interval, bootstrap
+from maskwright.evaluation.metrics import metric
+from maskwright.evaluation.runner import logits_of
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
@@ -42,13 +41,15 @@ def evaluate(
 
 
 def task_of(model: Model) -> Task:
-    """Return the task that a fine-tuned model was trained for; InputError when its folder does not say."""
-    facts: dict[str, Any] = dict(model.card.task)
-    if facts.get("name") == "regress":
-        return TASKS["regress"].load()(facts["metric"])  # type: ignore[no-any-return]
-    if "classify" in model.net.heads and model.card.labels:
-        return TASKS["classify"].load()(model.card.labels, facts.get("metric", "accuracy"))  # type: ignore[no-any-return]
-    raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")
+    """Return the task that a fine-tuned model was trained for; InputError when its folder does not say.
+
+    A folder that others wrote has no card of ours: with a classification head and label names it is a classifier.
+    """
+    facts = dict(model.card.task)
+    if not facts and not ("classify" in model.net.heads and model.card.labels):
+        raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")
+    task: Task = TASKS[facts.get("name", "classify")].load().of_card(facts, model.card.labels)
+    return task
 
 
 def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:

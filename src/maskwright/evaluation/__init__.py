@@ -1,7 +1,7 @@
 """How good is it, how sure is that, and what would something simple have scored: metrics, intervals, baselines."""
 
-from maskwright.evaluate.baseline import Predictions, majority, tfidf_logistic, tfidf_ridge
-from maskwright.evaluate.intervals import (
+from maskwright.evaluation.baseline import Predictions, majority, tfidf_logistic, tfidf_ridge
+from maskwright.evaluation.intervals import (
     Interval,
     PairedDifference,
     Spread,
@@ -10,7 +10,7 @@ from maskwright.evaluate.intervals import (
     paired_difference,
     wilson,
 )
-from maskwright.evaluate.metrics import METRICS, headline, metric
+from maskwright.evaluation.metrics import METRICS, headline, metric
 
 __all__ = [
     "METRICS",

@@ -7,8 +7,8 @@ import pytest
 
 from maskwright.corpus.docstrings import Split, harvest, labelled_task
 from maskwright.errors import InputError
-from maskwright.evaluate.baseline import majority, tfidf_logistic, tfidf_ridge
-from maskwright.evaluate.metrics import metric
+from maskwright.evaluation.baseline import majority, tfidf_logistic, tfidf_ridge
+from maskwright.evaluation.metrics import metric
 
 GOOD = ["a fine warm film", "what a warm and lovely story", "lovely acting, fine music", "warm, fine, lovely"]
 BAD = ["a dull cold film", "what a cold and awful story", "awful acting, dull music", "cold, dull, awful"]
