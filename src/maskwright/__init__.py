@@ -63,9 +63,11 @@ _WHERE = {
     "pretrain": "maskwright.train.pretrain:pretrain",
 }
 
-# Read when torch is imported, hence here; a value that the user has set stays.  Threads that wait by spinning are some
-# hundredths faster on an idle machine, and ten to fifty times slower beside another program that does the same.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# How long a thread of torch's OpenMP spins before it sleeps; read when torch is imported, hence here, and a user's own choice
+# stays.  Spinning for ever is fastest on an idle machine and many times slower beside any other program; sleeping at once is
+# nearly twice as slow on small steps.  docs/results.md has the figures.
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
+    os.environ["GOMP_SPINCOUNT"] = "3000"
 
 
 def __getattr__(name: str) -> Any:

@@ -65,7 +65,7 @@ def _words(difference: PairedDifference, ours: str, theirs: str) -> str:
     return f"Between {ours} and {theirs} there is no clear winner ({span})."
 
 
-def compare(pretrained: Model, split: Split, out: Path, seed: int, command: str) -> Comparison:
+def compare(pretrained: Model, split: Split, out: Path, *, length: int, seed: int, command: str) -> Comparison:
     """Fine-tune twice, fit the baselines, score all on the test passages.
 
     ``out`` receives ``classifier/`` (the fine-tuned pre-trained encoder) and ``predictions.jsonl``; the model is changed.
@@ -81,7 +81,7 @@ def compare(pretrained: Model, split: Split, out: Path, seed: int, command: str)
         config = FinetuneConfig(
             model=name,
             data=None,
-            length=96,
+            length=length,
             out=out / "runs" / folder,
             train=FinetuneTrainConfig.of({**FINETUNING, "seed": seed}),
         )

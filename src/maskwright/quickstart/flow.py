@@ -22,10 +22,13 @@ from maskwright.quickstart.text import Material, read_material
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.pretrain import Pretraining, pretrain
 
-__all__ = ["Guesses", "Outcome", "Quickstart"]
+__all__ = ["LENGTH", "Guesses", "Outcome", "Quickstart"]
 
 _LIMIT_BYTES = 8_000_000
 _VOCABULARY = 8_192
+LENGTH = 32
+"""Tokens in an example.  In a run of minutes attention learns sooner on short examples, and nothing is seen often enough for
+dropout to help."""
 _REST_SECONDS = 95
 """Of the whole, what is not pre-training: reading, vocabulary, corpus, two fine-tunings, the baselines, the report."""
 
@@ -92,8 +95,8 @@ class Quickstart:
         return PretrainConfig(
             corpus=self.out / "corpus",
             out=self.out / "runs" / "pretrain",
-            encoder=EncoderConfig(layers=2, width=256, heads=4, positions=128),
-            length=128,
+            encoder=EncoderConfig(layers=2, width=256, heads=4, positions=128, dropout=0.0, attention_dropout=0.0),
+            length=LENGTH,
             held_out=0.03,
             held_out_tokens=20_000,
             train=PretrainTrainConfig(
@@ -129,7 +132,7 @@ class Quickstart:
         task = self.material.task
         if isinstance(task, NoTask):
             return task
-        self.comparison = compare(self.model, task, self.out, self.seed, self.command)
+        self.comparison = compare(self.model, task, self.out, length=2 * LENGTH, seed=self.seed, command=self.command)
         return self.comparison
 
     def outcome(self) -> Outcome:
