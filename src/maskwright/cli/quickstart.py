@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskwright.cli.common import command_line, heldout_rows, heldout_section, share, warn_if_busy
-from maskwright.report.terminal import duration, key_values, show, table
+from maskwright.report.terminal import console, duration, key_values, show, table
 
 __all__ = ["quickstart"]
 
@@ -69,7 +69,9 @@ def quickstart(*, text: Path | None = None, out: Path | None = None, minutes: fl
     outcome = flow.outcome()
     report = write_page(outcome, folder, heldout_section(heldout))
     show(f"\nDone in {duration(outcome.seconds)}. The report: {report}\n", "Next:")
-    show(*_next(folder, flow.guesses[0].riddle.prompt if flow.guesses else "The [MASK] is returned.", text))
+    prompt = flow.guesses[0].riddle.prompt if flow.guesses else "The [MASK] is returned."
+    for line in _next(folder, prompt, text):
+        console().print(line, soft_wrap=True)  # a command that is to be pasted must not be broken
 
 
 def _free() -> Path:
