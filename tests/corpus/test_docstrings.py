@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from maskwright.corpus.docstrings import (
-    Harvest,
-    NoTask,
-    Passage,
-    Split,
-    harvest,
-    labelled_task,
-    passages_of_documents,
-)
+from maskwright.corpus.docstrings import Harvest, harvest
 from maskwright.corpus.duplicates import groups
+from maskwright.corpus.passages import NoTask, Passage, Split, labelled_task, passages_of_documents
 
 MODULE = '''"""Tools for making very good bread at home.
 

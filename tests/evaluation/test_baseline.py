@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskwright.corpus.docstrings import Split, harvest, labelled_task
+from maskwright.corpus.docstrings import harvest
+from maskwright.corpus.passages import Split, labelled_task
 from maskwright.errors import InputError
 from maskwright.evaluation.baseline import majority, tfidf_logistic, tfidf_ridge
 from maskwright.evaluation.metrics import metric

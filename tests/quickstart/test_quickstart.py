@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskwright.config import PretrainConfig
-from maskwright.corpus.docstrings import NoTask
+from maskwright.corpus.passages import NoTask
 from maskwright.errors import InputError
 from maskwright.evaluation.pretraining import Heldout
 from maskwright.model import load

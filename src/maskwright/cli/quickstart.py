@@ -27,7 +27,7 @@ def quickstart(*, text: Path | None = None, out: Path | None = None, minutes: fl
         Of all random choices.
     """
     warn_if_busy()
-    from maskwright.corpus.docstrings import NoTask
+    from maskwright.corpus.passages import NoTask
     from maskwright.quickstart.flow import Quickstart
     from maskwright.quickstart.page import write_page
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.config import FinetuneConfig, FinetuneTrainConfig
-from maskwright.corpus.docstrings import Split
+from maskwright.corpus.passages import Split
 from maskwright.evaluation.baseline import majority, tfidf_logistic
 from maskwright.evaluation.intervals import Interval, PairedDifference, paired_difference, wilson
 from maskwright.evaluation.runner import logits_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskwright.config import EncoderConfig, PretrainConfig, PretrainTrainConfig
 from maskwright.corpus.build import build_from
-from maskwright.corpus.docstrings import NoTask
+from maskwright.corpus.passages import NoTask
 from maskwright.corpus.show import summary
 from maskwright.corpus.store import Corpus
 from maskwright.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskwright.corpus.docstrings import NoTask
+from maskwright.corpus.passages import NoTask
 from maskwright.quickstart.flow import Guesses, Outcome
 from maskwright.report import page
 from maskwright.report.chart import Bar, bar_chart

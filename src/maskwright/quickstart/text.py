@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskwright.corpus.docstrings import NoTask, Passage, Split, harvest, labelled_task, passages_of_documents
+from maskwright.corpus.docstrings import harvest
 from maskwright.corpus.ledger import Ledger
+from maskwright.corpus.passages import NoTask, Passage, Split, labelled_task, passages_of_documents
 from maskwright.corpus.read import Document, Reader
 from maskwright.corpus.sources import find_sources
 from maskwright.tasks.rows import Rows
