@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from maskwright.corpus.store import Corpus, TokenColumn
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["summary"]
+__all__ = ["piece_counts", "summary"]
 
 LENGTH_EDGES = (8, 16, 32, 64, 128, 256, 512)
 """A sentence is counted at the first edge that is not below its length in tokens, or beyond the last."""
@@ -28,7 +28,8 @@ def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: in
     """
     column = corpus.tokens(tokenizer)
     reader = corpus.tokenizer(column.tokenizer_fingerprint)
-    counts_V, lengths = _count(column, reader.vocab_size)
+    counts_V = piece_counts(column, reader.vocab_size)
+    lengths = np.concatenate([np.diff(shard.sentence_ends, prepend=np.int32(0)) for shard in column.shards])
     share_V = counts_V / column.tokens
     seen = share_V[counts_V > 0]
     frequent = np.argsort(-counts_V, kind="stable")[: min(top, len(seen))]
@@ -57,13 +58,12 @@ def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: in
     }
 
 
-def _count(column: TokenColumn, vocab_size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def piece_counts(column: TokenColumn, vocab_size: int) -> NDArray[np.int64]:
+    """Return how often each piece stands in a corpus, (V,)."""
     counts_V = np.zeros(vocab_size, dtype=np.int64)
-    lengths = []
     for shard in column.shards:
         counts_V += np.bincount(shard.ids, minlength=vocab_size)
-        lengths.append(np.diff(shard.sentence_ends, prepend=np.int32(0)))
-    return counts_V, np.concatenate(lengths)
+    return counts_V
 
 
 def _histogram(lengths: NDArray[np.int32]) -> list[dict[str, int | None]]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from maskwright.corpus.show import piece_counts
 from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Batch
 from maskwright.evaluation.intervals import Interval, wilson
@@ -60,8 +61,7 @@ class Heldout:
 
 def unigram_reference(column: TokenColumn, tokenizer: Tokenizer) -> Reference:
     """Count the tokens of a corpus."""
-    counts = sum(np.bincount(shard.ids, minlength=tokenizer.vocab_size) for shard in column.shards)
-    assert isinstance(counts, np.ndarray)
+    counts = piece_counts(column, tokenizer.vocab_size)
     shares = counts[counts > 0] / counts.sum()
     top = int(counts.argmax())
     return Reference(float(-(shares * np.log(shares)).sum()), float(shares.max()), tokenizer.pieces([top])[0])

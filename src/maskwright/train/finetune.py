@@ -151,7 +151,6 @@ def finetune_rows(
             "config": config.model_dump(mode="json"),
             "machine": machine.describe(),
             "command": command,
-            "versions": {},
             "parameters": sum(p.numel() for p in model.parameters()),
         },
         label=label,

@@ -233,7 +233,6 @@ def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, com
         "config": config.model_dump(mode="json"),
         "machine": machine.describe(),
         "command": command,
-        "versions": {},
         "parameters": sum(p.numel() for p in parts.model.parameters()),
         "reference": {"unigram entropy": round(reference.entropy, 3)},
         "accuracy_reference": {"most frequent token": reference.most_frequent},
