@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maskwright.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "RUNTIME",
     "Config",
     "EncoderConfig",
     "FinetuneConfig",
@@ -73,8 +74,12 @@ class TrainConfig(Config):
     """Tokens an optimiser step sees; this or examples."""
     examples: int | None = Field(None, ge=1)
     """Examples an optimiser step sees."""
-    micro_tokens: int = Field(16_384, ge=64)
-    """Most tokens computed at once; a larger step is accumulated, with the same result."""
+    batch_warmup: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps that see less: a quarter of tokens or examples in its first half, a half in its second."""
+    micro_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = 16_384
+    """Most tokens computed at once; a larger step is accumulated, with the same result.  auto: what the free memory holds."""
+    gradient_checkpointing: bool = False
+    """Keep less for the backward pass and compute it again: the same result, less memory, about a third more time."""
     lr: float = Field(1e-3, gt=0)
     """Peak learning rate."""
     warmup: float = Field(0.06, ge=0, lt=1)
@@ -83,14 +88,22 @@ class TrainConfig(Config):
     """How the rate falls after the warm-up."""
     weight_decay: float = Field(0.01, ge=0)
     """Not applied to biases and norms."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Each block below the heads has this much of the rate of the one above it."""
+    optimizer: str = "AdamW"
+    """Name of a class of torch.optim."""
+    optimizer_options: dict[str, Any] = {}
+    """Further arguments of that class, such as --train.optimizer-options.momentum 0.9."""
     beta1: float = Field(0.9, ge=0, lt=1)
-    """AdamW's decay of the mean gradient."""
+    """Decay of the mean gradient."""
     beta2: float = Field(0.999, ge=0, lt=1)
-    """AdamW's decay of the mean squared gradient."""
+    """Decay of the mean squared gradient."""
     eps: float = Field(1e-8, gt=0)
-    """AdamW's epsilon."""
+    """The optimiser's epsilon."""
     clip: float = Field(1.0, gt=0)
     """Largest gradient norm."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of an exponential average of the weights, such as 0.999; evaluations and the final model are the average."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of matrix products; auto takes bf16 where the machine is fast at it.  Weights stay fp32."""
     seed: int = Field(0, ge=0)
@@ -103,6 +116,10 @@ class TrainConfig(Config):
     """Steps between checkpoints; default: as often as evaluations."""
     keep: int = Field(2, ge=1)
     """Newest checkpoints to keep."""
+    keep_every: int | None = Field(None, ge=1)
+    """Keep also each checkpoint whose step is a multiple of this, for good."""
+    bad_steps: int = Field(0, ge=0)
+    """Steps in succession that may be left out because a loss or gradient is not finite, before the run stops."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many evaluations without a better one."""
 
@@ -128,6 +145,12 @@ class FinetuneTrainConfig(TrainConfig):
     @classmethod
     def _usual(cls, values: Any) -> Any:
         return _filled(values, epochs=3.0, examples=32)
+
+
+RUNTIME = frozenset(
+    {"steps", "minutes", "workers", "keep", "keep_every", "save_every", "bad_steps", "gradient_checkpointing"}
+)
+"""Fields of a TrainConfig that may differ when a run is gone on with: they do not change what is computed."""
 
 
 def _filled(values: Any, **usual: Any) -> Any:
@@ -179,6 +202,8 @@ class PretrainConfig(Config):
     """Options of an objective, such as --objective.mlm.rate 0.2 or --objective.mlm.unit word."""
     length: int = Field(128, ge=16)
     """Tokens in an example, special ones included."""
+    length_warmup: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps with shorter examples: a quarter of the length in its first half, a half in its second."""
     short_rate: float = Field(0.1, ge=0, le=1)
     """Share of documents whose examples aim at a random shorter length."""
     held_out: float = Field(0.02, ge=0, lt=0.5)

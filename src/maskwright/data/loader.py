@@ -17,7 +17,7 @@ from maskwright.data.source import Source
 from maskwright.errors import InputError
 from maskwright.keys import Key
 
-__all__ = ["Loader", "Place", "StepData"]
+__all__ = ["Loader", "Phase", "Place", "StepData"]
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +25,21 @@ _log = logging.getLogger(__name__)
 class Place(NamedTuple):
     """Where a run is in its data: the next step to take."""
 
-    epoch: int
-    step: int
+    epoch: int = 0
+    step: int = 0
+    """Of the epoch."""
+    taken: int = 0
+    """Steps of the whole run before it."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The steps of a warm-up, whose examples are shorter or fewer."""
+
+    source: Source
+    budget: Budget
+    until: int
+    """The first step of the run that is beyond it."""
 
 
 class StepData(NamedTuple):
@@ -80,34 +93,46 @@ class Loader:
     world: int = 1
     plans: Path | None = None
     """Folder in which plans are kept, so that a resume need not make them again."""
+    warmup: tuple[Phase, ...] = ()
+    """What is seen before ``source`` and ``budget``, in order.  Each phase begins an epoch of its own."""
 
-    def plan(self, epoch: int) -> Plan:
-        """Return an epoch's plan, from the folder when the same one is there."""
+    def plan(self, epoch: int, taken: int = 0) -> Plan:
+        """Return the plan of an epoch that begins after ``taken`` steps, from the folder when the same one is there."""
+        source, budget, _ = self._phase(taken)
         if self.plans is None:
-            return self._made(epoch)
+            return self._made(source, budget, epoch)
         path = self.plans / f"epoch-{epoch:04}.arrow"
-        made_for = f"{self.source.identity()} {self.budget} {Key(self.seed, epoch)}"
+        made_for = f"{source.identity()} {budget} {Key(self.seed, epoch)}"
         if path.exists():
             try:
                 return Plan.load(path, made_for)
             except InputError as error:
                 _log.warning("made a plan anew: %s", error)
-        self._made(epoch).save(path, made_for)
+        self._made(source, budget, epoch).save(path, made_for)
         return Plan.load(path, made_for)
 
-    def _made(self, epoch: int) -> Plan:
-        plan = self.source.plan(self.budget, Key(self.seed, epoch))
+    def _made(self, source: Source, budget: Budget, epoch: int) -> Plan:
+        plan = source.plan(budget, Key(self.seed, epoch))
         if plan.steps == 0:
             raise InputError("there is nothing to train on: the data gives no example at this length")
         return plan
 
+    def _phase(self, taken: int) -> tuple[Source, Budget, int | None]:
+        """Return what is seen after ``taken`` steps, and until which step."""
+        for phase in self.warmup:
+            if taken < phase.until:
+                return phase.source, phase.budget, phase.until
+        return self.source, self.budget, None
+
     def steps(self, start: Place) -> Iterator[StepData]:
         """Yield steps from ``start`` on, for ever."""
-        epoch, first = start
+        place = start
         while True:
-            plan = self.plan(epoch)
+            epoch, first, taken = place
+            source, _, until = self._phase(taken)
+            plan = self.plan(epoch, taken)
             steps = _Steps(
-                self.source,
+                source,
                 plan,
                 self.collator,
                 Key(self.seed, epoch),
@@ -115,11 +140,13 @@ class Loader:
                 self.world,
                 self.micro_tokens,
             )
-            numbers = range(first, plan.steps)
+            end = plan.steps if until is None else min(plan.steps, first + until - taken)
+            numbers = range(first, end)
             for number, batches in zip(numbers, self._make(steps, numbers), strict=True):
-                last = number + 1 == plan.steps
-                yield StepData(Place(epoch, number), Place(epoch + 1, 0) if last else Place(epoch, number + 1), batches)
-            epoch, first = epoch + 1, 0
+                here = Place(epoch, number, taken + number - first)
+                last = number + 1 == end
+                place = Place(epoch + 1, 0, here.taken + 1) if last else Place(epoch, number + 1, here.taken + 1)
+                yield StepData(here, place, batches)
 
     def _make(self, steps: _Steps, numbers: range) -> Iterator[list[Batch]]:
         if self.workers == 0:

@@ -36,6 +36,14 @@ class Sums:
         if part.hits is not None:
             self.hits = (self.hits or 0.0) + float(part.hits)
 
+    def join(self, other: Sums) -> None:
+        """Take in another process's sums."""
+        self.sum += other.sum
+        self.count += other.count
+        self.weight = other.weight
+        if other.hits is not None:
+            self.hits = (self.hits or 0.0) + other.hits
+
 
 @dataclass(frozen=True)
 class Taken:

@@ -11,7 +11,7 @@ exact.  Source of the idea of dropout: Srivastava et al. 2014, https://jmlr.org/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from maskwright.keys import mix
 
-__all__ = ["Dropout", "dropout_key", "keep_mask", "next_key"]
+__all__ = ["Dropout", "dropout_key", "keep_mask", "next_key", "same_again"]
 
 _LANES = 65_536
 
@@ -40,7 +40,21 @@ _places: ContextVar[_Places | None] = ContextVar("dropout_places", default=None)
 @contextmanager
 def dropout_key(seed: int, step: int, micro: int = 0, rank: int = 0) -> Iterator[None]:
     """Make every dropout inside a pure function of these numbers and of its place in the forward pass."""
-    token = _places.set(_Places(mix(seed, step, micro, rank)))
+    with _from(_Places(mix(seed, step, micro, rank))):
+        yield
+
+
+def same_again() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Return contexts for computing something now and once more, with the same masks: for ``torch.utils.checkpoint``."""
+    places = _places.get()
+    if places is None:
+        return nullcontext(), nullcontext()
+    return nullcontext(), _from(_Places(places.key, places.used))
+
+
+@contextmanager
+def _from(places: _Places) -> Iterator[None]:
+    token = _places.set(places)
     try:
         yield
     finally:

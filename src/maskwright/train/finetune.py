@@ -11,7 +11,7 @@ import numpy as np
 
 from maskwright import machine
 from maskwright.checkpoint.folder import Card
-from maskwright.config import FinetuneConfig
+from maskwright.config import RUNTIME, FinetuneConfig
 from maskwright.data.batch import Collator
 from maskwright.data.loader import Loader
 from maskwright.data.source import RowsSource, tokenise_rows
@@ -23,8 +23,9 @@ from maskwright.model import Model, create, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
 from maskwright.tasks.rows import Columns, Rows, read_rows
-from maskwright.train.budget import budget_of, steps_of
+from maskwright.train.budget import budget_of, micro_tokens_of, steps_of, warmed_up
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.world import World, together
 
 __all__ = ["Finetuned", "finetune", "finetune_rows", "read_data"]
 
@@ -98,7 +99,25 @@ def finetune_rows(
     command: str = "",
     label: str = "fine-tuning",
 ) -> Finetuned:
-    """Fine-tune a model on rows already read; see ``finetune``.  The model is changed."""
+    """Fine-tune a model on rows already read; see ``finetune``.  The model is changed.
+
+    Started by torchrun, all its processes call this; the first one writes.
+    """
+    with together() as world:
+        return _finetune(world, model, task, train_rows, dev_rows, config, resume, command, label)
+
+
+def _finetune(
+    world: World,
+    model: Model,
+    task: Task,
+    train_rows: Rows,
+    dev_rows: Rows,
+    config: FinetuneConfig,
+    resume: bool,
+    command: str,
+    label: str,
+) -> Finetuned:
     train = config.train
     if config.length > model.longest:
         raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
@@ -121,9 +140,12 @@ def finetune_rows(
         budget_of(train),
         train.seed,
         train.workers,
-        train.micro_tokens,
+        micro_tokens_of(train, model, config.length, config.out, world),
+        world.rank,
+        world.size,
     )
-    steps = steps_of(train, loader, model, task, config.out)
+    steps = steps_of(train, loader, model, task, config.out, world)
+    loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
 
     def evaluate() -> Evaluation:
@@ -141,7 +163,7 @@ def finetune_rows(
         steps,
         identity={
             **config.model_dump(mode="json", include={"task", "length", "fresh"}),
-            "train": train.model_dump(mode="json", exclude={"workers", "keep", "save_every", "minutes", "steps"}),
+            "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
             "steps": steps,
             "data": source.fingerprint,
         },
@@ -154,6 +176,7 @@ def finetune_rows(
             "parameters": sum(p.numel() for p in model.parameters()),
         },
         label=label,
+        world=world,
     )
     finished = run.train(resume=resume)
     run.use_best()
@@ -161,7 +184,9 @@ def finetune_rows(
     facts, labels = task.card()
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
     model.card = Card({**facts, "length": config.length}, tuple(labels), history)
-    model.save(config.out / "model")
+    if world.first:
+        model.save(config.out / "model")
+    world.wait()
     return Finetuned(model, task, finished, dict(evaluate().metrics), len(dev_rows), config.out)
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import torch
@@ -25,13 +28,17 @@ from maskwright.data.loader import Loader, Place, StepData
 from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
 from maskwright.evaluation.runner import Taken
 from maskwright.model import Model
+from maskwright.nn.stack import Stack
 from maskwright.objective import Objective
 from maskwright.report.log import RunLog
 from maskwright.report.terminal import Live
+from maskwright.train.average import Average
+from maskwright.train.bad import save_bad
 from maskwright.train.optim import learning_rate, make_optimizer
 from maskwright.train.state import load_state, newest, retain, save_state
 from maskwright.train.step import backward, update
-from maskwright.train.stop import Stopper, stopper
+from maskwright.train.stop import stopper
+from maskwright.train.world import ALONE, World
 
 __all__ = ["Evaluation", "Finished", "Run"]
 
@@ -73,19 +80,23 @@ class Run:
     evaluate: Callable[[], Evaluation] | None = None
     start_record: Mapping[str, Any] = field(default_factory=dict)
     label: str = "training"
+    world: World = ALONE
 
     def __post_init__(self) -> None:
-        self._parameters = [p for p in (*self.model.parameters(), *self.objective.parameters()) if p.requires_grad]
         self._whole = torch.nn.ModuleDict({"model": self.model, "objective": self.objective})
+        self.world.same_weights(self._whole)
+        for module in self._whole.modules():
+            if isinstance(module, Stack):
+                module.recompute = self.config.gradient_checkpointing
+        self._parameters = [p for p in self._whole.parameters() if p.requires_grad]
         self._optimizer = make_optimizer(self._whole, self.config)
+        self._average = None if self.config.ema is None else Average(self._parameters, self.config.ema)
         self._dtype = machine.precision(self.config.precision, self.model.device)
         self._log = RunLog(self.folder / "log.jsonl")
-        self._fingerprint = hashlib.sha256(
-            json.dumps(dict(self.identity), sort_keys=True, default=str).encode()
-        ).hexdigest()
+        self._identity = json.loads(json.dumps(dict(self.identity), default=str))
+        self._fingerprint = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
         self._best: float | None = None
-        self._waited = 0
-        self._tokens = 0
+        self._waited = self._tokens = self._bad = 0
 
     @property
     def states(self) -> Path:
@@ -115,15 +126,19 @@ class Run:
                 if self.evaluate is not None and (step % every == 0 or last):
                     self._evaluate(step)
                     last = last or self._out_of_patience
-                if step % save_every == 0 or last or stop.signal:
+                stopped = next(filter(None, self.world.gather(stop.signal)), None)
+                if step % save_every == 0 or last or stopped:
                     self._save(step, place)
-                self._leave_if_stopped(stop, step)
+                if stopped:
+                    self._leave(stopped, step)
                 if last:
                     break
         seconds = time.monotonic() - began
         reason = f"no better evaluation for {self._waited} times" if self._out_of_patience else "finished"
-        self._log.write("end", reason=reason, seconds=seconds)
+        self._write("end", reason=reason, seconds=seconds)
         self._log.close()
+        if self._average is not None:
+            self._average.swap()
         return Finished(step, reason, seconds, self._best)
 
     @property
@@ -136,35 +151,46 @@ class Run:
         if path.exists():
             self._whole.load_state_dict(load_file(path))
 
+    def _write(self, kind: str, **fields: Any) -> None:
+        if self.world.first:
+            self._log.write(kind, **fields)
+
     def _begin(self, resume: bool) -> tuple[int, Place]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = newest(self.states)
+        # Looked for by one process and told to the others: a second look may already find what the first one wrote.
+        state, begun = self.world.of_first((newest(self.states), self._log.path.exists()))
         if not resume:
-            if state is not None or self._log.path.exists():
+            if state is not None or begun:
                 raise InputError(
                     f"{self.folder} already holds a run: go on with it by --resume, or choose another --out"
                 )
-            self._log.write("start", steps=self.steps, **self.start_record)
-            return 0, Place(0, 0)
+            self._write("start", steps=self.steps, processes=self.world.size, **self.start_record)
+            return 0, Place()
         if state is None:
-            self._log.truncate_after(0)
-            self._log.write("note", text="no checkpoint to resume from: started at step 0")
-            return 0, Place(0, 0)
-        facts = load_state(state, self._whole, self._optimizer)
+            self._forget_after(0)
+            self._write("note", text="no checkpoint to resume from: started at step 0")
+            return 0, Place()
+        facts = load_state(state, self._whole, self._optimizer, self._average)
         if facts["fingerprint"] != self._fingerprint:
-            changed = [
-                k
-                for k, v in self.identity.items()
-                if facts["identity"].get(k) != json.loads(json.dumps(v, default=str))
-            ]
+            changed = [name for name, value in self._identity.items() if facts["identity"].get(name) != value]
             raise CheckpointError(
                 f"{self.folder} was started with other settings or data ({', '.join(changed)}): resume with the same ones, "
                 "or start anew in another folder"
             )
         self._best, self._waited, self._tokens = facts["best"], facts["waited"], facts["tokens"]
-        self._log.truncate_after(facts["step"])
-        self._log.write("note", text=f"resumed from {state.name}")
+        self._bad = facts["bad"]
+        self._forget_after(facts["step"])
+        note = f"resumed from {state.name}"
+        if facts["processes"] != self.world.size:
+            note += (
+                f", with {self.world.size} processes instead of {facts['processes']}: the same examples, other rounding"
+            )
+        self._write("note", text=note)
         return facts["step"], Place(*facts["place"])
+
+    def _forget_after(self, step: int) -> None:
+        if self.world.first:
+            self._log.truncate_after(step)
 
     def _take(self, data: StepData, step: int, live: Live, began: float) -> None:
         """Train one step and log it."""
@@ -172,19 +198,25 @@ class Run:
         lr = learning_rate(self.config, step, self.steps)
         try:
             taken = backward(
-                self.model, self.objective, data.batches, seed=self.config.seed, step=step, dtype=self._dtype
+                self.model,
+                self.objective,
+                data.batches,
+                seed=self.config.seed,
+                step=step,
+                dtype=self._dtype,
+                world=self.world,
             )
             norm = update(self._parameters, self._optimizer, data.batches, lr=lr, clip=self.config.clip, step=step)
+            self._bad = 0
         except TrainingError as error:
-            self._optimizer.zero_grad(set_to_none=True)
-            self._save(step, data.place)
-            self._log.write("note", text=str(error))
-            self._log.write("end", reason="stopped: not finite", seconds=time.monotonic() - began)
-            raise
+            taken, norm = self._leave_out(error, data, step, began), math.nan
+        else:
+            if self._average is not None:
+                self._average.take(step)
         seconds = time.monotonic() - before
-        tokens = sum(batch.tokens for batch in data.batches)
+        tokens = sum(self.world.gather(sum(batch.tokens for batch in data.batches)))
         self._tokens += tokens
-        self._log.write(
+        self._write(
             "step",
             step=step + 1,
             epoch=data.place.epoch,
@@ -203,46 +235,70 @@ class Run:
             tokens_per_second=tokens / seconds,
         )
 
+    def _leave_out(self, error: TrainingError, data: StepData, step: int, began: float) -> Taken:
+        """Keep the batch of a step that is not finite; go on without it where that is allowed, else stop."""
+        self._optimizer.zero_grad(set_to_none=True)
+        self._bad += 1
+        kept = save_bad(self.folder, step, self.world.rank, str(error), data.batches, self.model.tokenizer)
+        self._write("note", text=f"{error}. The batch is in {kept.relative_to(self.folder)}.")
+        if self._bad <= self.config.bad_steps:
+            return Taken(math.nan, {}, {}, {})
+        self._save(step, data.place)
+        self._write("end", reason="stopped: not finite", seconds=time.monotonic() - began)
+        raise TrainingError(f"{error}. The batch is in {kept}") from None
+
     def _evaluate(self, step: int) -> None:
+        """Evaluate in the first process, with the average of the weights where one is kept; tell the others the score."""
         assert self.evaluate is not None
-        found = self.evaluate()
-        score = -found.taken.loss if found.score is None else found.score
-        best = self._best is None or score > self._best
-        self._log.write(
-            "eval",
-            step=step,
-            loss=found.taken.loss,
-            parts=found.taken.parts,
-            accuracy=found.taken.accuracy,
-            metrics=dict(found.metrics),
-            best=best,
-        )
-        if best:
+        score = None
+        if self.world.first:
+            with nullcontext() if self._average is None else self._average.in_place():
+                found = self.evaluate()
+                score = -found.taken.loss if found.score is None else found.score
+                best = self._best is None or score > self._best
+                if best:
+                    self._keep_best(step, score)
+            self._write(
+                "eval",
+                step=step,
+                loss=found.taken.loss,
+                parts=found.taken.parts,
+                accuracy=found.taken.accuracy,
+                metrics=dict(found.metrics),
+                best=best,
+            )
+        score = self.world.of_first(score)
+        assert score is not None
+        if self._best is None or score > self._best:
             self._best, self._waited = score, 0
-            with sealed_folder(self.folder / "best", "best.json", {"step": step, "score": score}) as staging:
-                tensors = {name: value.contiguous() for name, value in self._whole.state_dict().items()}
-                save_file(tensors, staging / "net.safetensors")
         else:
             self._waited += 1
 
-    def _save(self, step: int, place: Place) -> None:
-        facts = {
-            "fingerprint": self._fingerprint,
-            "identity": json.loads(json.dumps(dict(self.identity), default=str)),
-            "place": list(place),
-            "best": self._best,
-            "waited": self._waited,
-            "tokens": self._tokens,
-        }
-        save_state(self.states, step, self._whole, self._optimizer, facts)
-        retain(self.states, self.config.keep, step)
+    def _keep_best(self, step: int, score: float) -> None:
+        with sealed_folder(self.folder / "best", "best.json", {"step": step, "score": score}) as staging:
+            tensors = {name: value.contiguous() for name, value in self._whole.state_dict().items()}
+            save_file(tensors, staging / "net.safetensors")
 
-    def _leave_if_stopped(self, stop: Stopper, step: int) -> None:
-        if stop.signal is None:
-            return
-        self._log.write("note", text=f"stopped by {stop.signal.name} after step {step}; the state is saved")
+    def _save(self, step: int, place: Place) -> None:
+        if self.world.first:
+            facts = {
+                "fingerprint": self._fingerprint,
+                "identity": self._identity,
+                "place": list(place),
+                "processes": self.world.size,
+                "best": self._best,
+                "waited": self._waited,
+                "bad": self._bad,
+                "tokens": self._tokens,
+            }
+            save_state(self.states, step, self._whole, self._optimizer, facts, self._average)
+            retain(self.states, self.config.keep, step, self.config.keep_every)
+        self.world.wait()
+
+    def _leave(self, signal: Signals, step: int) -> None:
+        self._write("note", text=f"stopped by {signal.name} after step {step}; the state is saved")
         self._log.close()
         raise Stopped(
             f"stopped after step {step:,} of {self.steps:,}; everything is saved in {self.folder}. Go on with --resume",
-            exit_code=stop.exit_code,
+            exit_code=128 + signal,
         )

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from maskwright import machine
-from maskwright.config import PretrainConfig
+from maskwright.config import RUNTIME, PretrainConfig
 from maskwright.corpus.store import Corpus, TokenColumn
 from maskwright.data.batch import Batch, Collator
 from maskwright.data.loader import Loader
@@ -28,8 +28,9 @@ from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
 from maskwright.objectives.nsp import Nsp
-from maskwright.train.budget import budget_of, steps_of
+from maskwright.train.budget import budget_of, micro_tokens_of, steps_of, warmed_up
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.world import ALONE, World, together
 
 __all__ = ["Pretrained", "Pretraining", "evaluate_on", "make_objective", "pretrain"]
 
@@ -71,7 +72,6 @@ class Pretraining:
     column: TokenColumn
     model: Model
     objective: Together
-    pairing: Pairing
     train_documents: NDArray[np.int64]
     held_documents: NDArray[np.int64]
 
@@ -109,12 +109,6 @@ class Pretraining:
             for part in objective.members:
                 part.prepare(model)
         model.keep_heads(*objective.heads)
-        pairs = next((part for part in objective.members if isinstance(part, Nsp)), None)
-        pairing: Pairing
-        if pairs is None:
-            pairing = Runs(config.length, config.short_rate)
-        else:
-            pairing = NextPairs(config.length, config.short_rate, pairs.config.random_rate)
         order = Key(seed).stream("corpus.held-out").order(column.documents)
         held = min(max(2, round(config.held_out * column.documents)), column.documents // 2) if config.held_out else 0
         return cls(
@@ -123,23 +117,30 @@ class Pretraining:
             column,
             model.to(machine.device()),
             objective,
-            pairing,
             np.sort(order[held:]),
             np.sort(order[:held]),
         )
 
-    def source(self, documents: NDArray[np.int64]) -> CorpusSource:
-        """Return examples from the given documents."""
+    def pairing(self, length: int) -> Pairing:
+        """Return how documents become examples of at most ``length`` tokens."""
+        pairs = next((part for part in self.objective.members if isinstance(part, Nsp)), None)
+        if pairs is None:
+            return Runs(length, self.config.short_rate)
+        return NextPairs(length, self.config.short_rate, pairs.config.random_rate)
+
+    def source(self, documents: NDArray[np.int64], length: int | None = None) -> CorpusSource:
+        """Return examples from the given documents, of the configured length unless another is given."""
         tokenizer = self.model.tokenizer
         fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
-        return CorpusSource(self.column, documents, self.pairing, tokenizer.cls_id, tokenizer.sep_id, fingerprint)
+        pairing = self.pairing(length or self.config.length)
+        return CorpusSource(self.column, documents, pairing, tokenizer.cls_id, tokenizer.sep_id, fingerprint)
 
     def collator(self) -> Collator:
         """Return the chain of collation of these objectives."""
         return Collator(self.objective.stages(self.model), self.model.tokenizer.pad_id)
 
-    def loader(self) -> Loader:
-        """Return the training batches."""
+    def loader(self, world: World = ALONE) -> Loader:
+        """Return this process's share of the training batches."""
         train = self.config.train
         return Loader(
             self.source(self.train_documents),
@@ -147,14 +148,28 @@ class Pretraining:
             budget_of(train),
             train.seed,
             train.workers,
-            train.micro_tokens,
+            micro_tokens_of(train, self.model, self.config.length, self.config.out, world),
+            world.rank,
+            world.size,
             plans=self.config.out / "plans",
+        )
+
+    def warmed_up(self, loader: Loader, steps: int) -> Loader:
+        """Return the loader with the warm-ups of a run of so many steps."""
+        return warmed_up(
+            loader,
+            steps,
+            batch=self.config.train.batch_warmup,
+            length=self.config.length_warmup,
+            full_length=self.config.length,
+            shorter=lambda length: self.source(self.train_documents, length),
         )
 
     def heldout_plan(self) -> tuple[CorpusSource, Plan]:
         """Return the plan of the held-out documents, cut into batches of at most ``micro_tokens`` tokens."""
         source = self.source(self.held_documents)
-        budget = Budget(tokens=max(self.config.length, min(8_192, self.config.train.micro_tokens)))
+        wanted = self.config.train.micro_tokens
+        budget = Budget(tokens=max(self.config.length, 8_192 if wanted == "auto" else min(8_192, wanted)))
         return source, source.plan(budget, Key(self.config.train.seed, _HELD_OUT_EPOCH))
 
     def heldout_batches(self, tokens: int | None = None) -> list[Batch]:
@@ -181,16 +196,25 @@ class Pretraining:
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False, command: str = "") -> Pretrained:
-    """Pre-train as configured; the run folder receives the log, the checkpoints, ``model/`` and ``report.html``.
+    """Pre-train as configured; the run folder receives the log, the checkpoints and ``model/``.
+
+    Started by torchrun, all its processes call this; the first one writes.
 
     Raises InputError for a corpus that gives nothing to train on and for a folder that already holds a run, ConfigError for
     settings that do not fit together, TrainingError and Stopped as ``Run.train`` does.
     """
+    with together() as world:
+        return _pretrain(config, world, resume, command)
+
+
+def _pretrain(config: PretrainConfig, world: World, resume: bool, command: str) -> Pretrained:
     parts = Pretraining.of(config)
-    loader, train = parts.loader(), config.train
+    train = config.train
     if not len(parts.train_documents):
         raise InputError(f"{config.corpus}: there are no documents to train on")
-    steps = steps_of(train, loader, parts.model, parts.objective, config.out)
+    loader = parts.loader(world)
+    steps = steps_of(train, loader, parts.model, parts.objective, config.out, world)
+    loader = parts.warmed_up(loader, steps)
     reference = unigram_reference(parts.column, parts.model.tokenizer)
     batches = parts.heldout_batches(config.held_out_tokens) if len(parts.held_documents) else []
     dtype = machine.precision(train.precision, parts.model.device)
@@ -209,21 +233,23 @@ def pretrain(config: PretrainConfig, *, resume: bool = False, command: str = "")
         evaluate=evaluate if batches else None,
         start_record=_start(config, parts, reference, command),
         label="pre-training",
+        world=world,
     )
     finished = run.train(resume=resume)
     parts.model.eval()
-    provenance = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
-    parts.model.save(config.out / "model", provenance={"pretrained": provenance})
-    heldout = parts.evaluate(reference, dtype) if batches else None
+    heldout = None
+    if world.first:
+        provenance = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
+        parts.model.save(config.out / "model", provenance={"pretrained": provenance})
+        heldout = parts.evaluate(reference, dtype) if batches else None
+    world.wait()
     return Pretrained(parts.model, finished, heldout, config.out)
 
 
 def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, Any]:
     """What a resumed run must share; where it lies, and how many processes feed it, is not part of it."""
     settings = config.model_dump(mode="json", exclude={"out", "corpus"})
-    train = {
-        k: v for k, v in settings.pop("train").items() if k not in ("workers", "keep", "save_every", "steps", "minutes")
-    }
+    train = {name: value for name, value in settings.pop("train").items() if name not in RUNTIME}
     return {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
 
 

@@ -1,6 +1,7 @@
 """The state of a run on disk: everything a bitwise resume needs, whole or not there, newest sound one first.
 
     RUN/checkpoints/step-00000500/   net.safetensors  optimizer.safetensors  state.json (place, counters, hashes)
+                                     average.safetensors, where an average of the weights is kept
 
 Randomness needs no state: it is keyed by what it is for.
 """
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from maskwright.checkpoint.seal import sealed_folder, verify
 from maskwright.errors import CheckpointError
+from maskwright.train.average import Average
 
 __all__ = ["load_state", "newest", "retain", "save_state"]
 
@@ -28,7 +30,12 @@ _log = logging.getLogger(__name__)
 
 
 def save_state(
-    folder: Path, step: int, module: nn.Module, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]
+    folder: Path,
+    step: int,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
+    average: Average | None = None,
 ) -> Path:
     """Write the state after ``step`` steps; returns its folder."""
     path = folder / f"step-{step:08}"
@@ -40,8 +47,11 @@ def save_state(
             f"{number}.{name}": value
             for number, state in optimizer.state_dict()["state"].items()
             for name, value in state.items()
+            if value is not None
         }
         save_file(moments, staging / "optimizer.safetensors")
+        if average is not None:
+            save_file(average.state(), staging / "average.safetensors")
     return path
 
 
@@ -49,7 +59,9 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().contiguous() for name, value in module.state_dict().items()}
 
 
-def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_state(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None = None
+) -> dict[str, Any]:
     """Put a verified state back and return its facts.  CheckpointError when it is of another model."""
     facts = verify(path, SEAL)
     try:
@@ -61,6 +73,8 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) 
     except (RuntimeError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: is of another model ({str(error).splitlines()[0]})") from None
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    if average is not None:
+        average.load(load_file(path / "average.safetensors"))
     return facts
 
 
@@ -84,12 +98,15 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
-def retain(folder: Path, keep: int, step: int) -> None:
+def retain(folder: Path, keep: int, step: int, keep_every: int | None = None) -> None:
     """Remove all but the newest ``keep`` states up to ``step``, and what killed writers left behind.
+
+    A state whose step is a multiple of ``keep_every`` stays for good.
 
     States beyond ``step`` are damaged ones that were skipped: they must not count, nor be met again.
     """
     found = sorted(folder.glob("step-*"))
     sound = [path for path in found if path.name <= f"step-{step:08}"]
-    for path in [*(set(found) - set(sound[-keep:])), *folder.glob(".step-*")]:
+    lasting = {path for path in sound if keep_every and int(path.name.removeprefix("step-")) % keep_every == 0}
+    for path in [*(set(found) - set(sound[-keep:]) - lasting), *folder.glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)

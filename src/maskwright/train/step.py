@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -16,8 +16,12 @@ from maskwright.machine import autocast
 from maskwright.model import Model
 from maskwright.nn.dropout import dropout_key
 from maskwright.objective import Objective, Pass
+from maskwright.train.world import ALONE, World
 
 __all__ = ["backward", "update"]
+
+_NAMED = 8
+"""Examples named in a message."""
 
 
 def backward(
@@ -28,33 +32,45 @@ def backward(
     seed: int,
     step: int,
     dtype: torch.dtype,
-    rank: int = 0,
+    world: World = ALONE,
 ) -> Taken:
-    """Add the gradient of one step to the parameters.
+    """Give the parameters the gradient of one step, of which ``batches`` are this process's share.
 
-    Each part is divided by its count over all of the step's batches, so that how the step is cut does not change the
-    gradient.  TrainingError, naming the examples, for a loss that is not finite; nothing was updated then.
+    Each part is divided by its count over all of the step's batches in all processes, so that how the step is cut does not
+    change the gradient.  TrainingError, naming the examples, for a loss that is not finite; nothing was updated then.
     """
-    counts: dict[str, int] = defaultdict(int)
+    counts: Counter[str] = Counter()
     for batch in batches:
-        for name, target in batch.targets.items():
-            counts[name] += target.count
+        counts.update({name: target.count for name, target in batch.targets.items()})
+    counts = sum(world.gather(counts), Counter())
     sums: dict[str, Sums] = defaultdict(Sums)
+    bad = ""
     for micro, batch in enumerate(batches):
         batch = batch.to(model.device, non_blocking=True)
-        with dropout_key(seed, step, micro, rank), autocast(model.device, dtype):
+        with dropout_key(seed, step, micro, world.rank), autocast(model.device, dtype):
             loss = objective(Pass(model, batch))
-        total = sum(part.sum * (part.weight / max(1, counts[name])) for name, part in loss.items())
         for name, part in loss.items():
-            if not math.isfinite(float(part.sum.detach())):
-                raise TrainingError(
-                    f"step {step}: the {name} loss is {float(part.sum.detach())}, on examples {_some(batch.examples)}. "
-                    "The model was not changed. Lower the learning rate, or look at these examples"
-                )
             sums[name].add(part)
+            if not math.isfinite(value := float(part.sum.detach())):
+                bad = bad or f"the {name} loss is {value}, on examples {_some(batch.examples)}"
+        total = sum(part.sum * (part.weight / max(1, counts[name])) for name, part in loss.items())
         assert isinstance(total, torch.Tensor)
         total.backward()  # type: ignore[no-untyped-call]
-    return Taken.of(sums)
+    found = world.gather((dict(sums), bad))
+    if first := next((text for _, text in found if text), None):
+        raise TrainingError(
+            f"step {step}: {first}. The model was not changed. Lower the learning rate, or look at these examples"
+        )
+    world.add_up([*model.parameters(), *objective.parameters()])
+    return Taken.of(_joined([sums for sums, _ in found]))
+
+
+def _joined(shares: Sequence[dict[str, Sums]]) -> dict[str, Sums]:
+    joined: dict[str, Sums] = defaultdict(Sums)
+    for share in shares:
+        for name, sums in share.items():
+            joined[name].join(sums)
+    return joined
 
 
 def update(
@@ -78,12 +94,12 @@ def update(
             "Lower the learning rate, or look at these examples"
         )
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("share", 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm
 
 
 def _some(numbers: Sequence[int]) -> str:
-    more = f" and {len(numbers) - 8} more" if len(numbers) > 8 else ""
-    return ", ".join(map(str, numbers[:8])) + more
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    return ", ".join(map(str, numbers[:_NAMED])) + more

@@ -10,7 +10,7 @@ from types import FrameType
 
 __all__ = ["Stopper", "stopper"]
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopper:
@@ -18,11 +18,6 @@ class Stopper:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """128 + the number of the signal."""
-        return EXIT_CODES[self.signal] if self.signal is not None else 0
 
 
 @contextmanager
@@ -35,14 +30,14 @@ def stopper() -> Iterator[Stopper]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+    before = {number: signal.getsignal(number) for number in _CAUGHT}
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = signal.Signals(number)
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for number in EXIT_CODES:
+    for number in _CAUGHT:
         signal.signal(number, note)
     try:
         yield stop

@@ -1,0 +1,79 @@
+"""One process and several see the same examples and compute the same gradients; a process that ends, ends all."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from runs import config, steps
+from safetensors.torch import load_file
+
+from maskwright.corpus.store import Corpus
+from maskwright.report.log import read_log
+
+SCRIPT = Path(__file__).with_name("worlds.py")
+PLAIN = {"layers": 1, "width": 32, "heads": 2, "positions": 64, "dropout": 0.0, "attention_dropout": 0.0}
+LIMIT = 120
+
+
+def run_processes(
+    corpus: Corpus, out: Path, processes: int, fault: str = "", **train: object
+) -> subprocess.CompletedProcess:
+    out.mkdir(parents=True)
+    given = config(corpus.folder, out / "run", {"steps": 4, "lr": 1e-3, **train}, encoder=PLAIN, held_out=0.1)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    return subprocess.run(
+        [*command, str(SCRIPT), given.model_dump_json(), str(out), *([fault] if fault else [])],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def test_one_two_and_four_processes_see_the_same_samples_and_gradients(small_corpus: Corpus, tmp_path: Path) -> None:
+    found = {}
+    for processes in (1, 2, 4):
+        out = tmp_path / str(processes)
+        done = run_processes(small_corpus, out, processes)
+        assert done.returncode == 0, done.stderr
+        shares = [json.loads((out / f"seen-{rank}.json").read_text()) for rank in range(processes)]
+        assert all(share != shares[0] for share in shares[1:])
+        seen = {step: sorted(number for share in shares for number in share[step]) for step in shares[0]}
+        found[processes] = seen, load_file(out / "gradients.safetensors"), steps(out / "run")
+    seen, gradients, log = found[1]
+    assert len(gradients) > 4 * 20
+    for other_seen, other_gradients, other_log in (found[2], found[4]):
+        assert other_seen == seen
+        assert other_gradients.keys() == gradients.keys()
+        for name, gradient in gradients.items():
+            scale = float(gradient.abs().max())
+            torch.testing.assert_close(other_gradients[name], gradient, rtol=0, atol=1e-5 * scale + 1e-9)
+        for mine, theirs in zip(log, other_log, strict=True):
+            assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-5)
+            assert theirs.get("tokens") == mine.get("tokens")
+            assert theirs["accuracy"] == mine["accuracy"]
+
+
+@pytest.mark.parametrize(("fault", "said"), [("die", "SIGKILL"), ("raise", "this process has no memory left")])
+def test_one_dead_rank_ends_all_with_its_error(small_corpus: Corpus, tmp_path: Path, fault: str, said: str) -> None:
+    began = time.monotonic()
+    done = run_processes(small_corpus, tmp_path / "out", 2, fault)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert time.monotonic() - began < LIMIT / 2
+    assert not list((tmp_path / "out").glob("seen-*"))
+
+
+def test_a_loss_that_is_not_finite_in_one_process_stops_all_before_the_model_moves(
+    small_corpus: Corpus, tmp_path: Path
+) -> None:
+    done = run_processes(small_corpus, tmp_path / "out", 2, lr=1e38)
+    assert done.returncode != 0
+    assert done.stderr.count("The model was not changed") >= 2
+    records = read_log(tmp_path / "out" / "run" / "log.jsonl")
+    assert records[-1]["reason"] == "stopped: not finite"
+    assert len(list((tmp_path / "out" / "run" / "bad").glob("*-rank-*.json"))) == 2
