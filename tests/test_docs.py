@@ -12,7 +12,7 @@ import pytest
 from maskwright.cli import app
 from maskwright.config import PretrainConfig, read_recipe
 from maskwright.corpus.store import Corpus
-from maskwright.train.pretrain import make_objective
+from maskwright.train.setup import make_objective
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]

@@ -5,11 +5,12 @@ Unknown fields are refused with the nearest known name.  Imports no torch, so th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from maskwright.errors import ConfigError, did_you_mean
 
@@ -58,7 +59,8 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"no field {name!r}.{did_you_mean(path[-1], owner.model_fields)}"
     if problem["type"] == "missing":
         return f"field {name!r} is needed"
-    return f"field {name!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}, not {problem['input']!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"field {name!r}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"
 
 
 class TrainConfig(Config):
@@ -76,7 +78,7 @@ class TrainConfig(Config):
     """Examples an optimiser step sees."""
     batch_warmup: float = Field(0.0, ge=0, lt=1)
     """Share of the steps that see less: a quarter of tokens or examples in its first half, a half in its second."""
-    micro_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = 16_384
+    micro_tokens: int | Literal["auto"] = 16_384
     """Most tokens computed at once; a larger step is accumulated, with the same result.  auto: what the free memory holds."""
     gradient_checkpointing: bool = False
     """Keep less for the backward pass and compute it again: the same result, less memory, about a third more time."""
@@ -123,6 +125,19 @@ class TrainConfig(Config):
     patience: int | None = Field(None, ge=1)
     """Stop after this many evaluations without a better one."""
 
+    @field_validator("micro_tokens", mode="before")
+    @classmethod
+    def _at_least(cls, value: Any) -> Any:
+        read = _read_value(value)
+        if value != "auto" and (not isinstance(read, int) or read < 64):
+            raise ValueError("a whole number from 64 or the word auto is expected")
+        return read
+
+    @field_validator("optimizer_options")
+    @classmethod
+    def _read(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return {name: _read_value(value) for name, value in options.items()}
+
 
 class PretrainTrainConfig(TrainConfig):
     """The training loop, with what is usual in pre-training: one pass, 8,192 tokens a step."""
@@ -145,6 +160,16 @@ class FinetuneTrainConfig(TrainConfig):
     @classmethod
     def _usual(cls, values: Any) -> Any:
         return _filled(values, epochs=3.0, examples=32)
+
+
+def _read_value(value: Any) -> Any:
+    """A word of the command line that is a number, a truth value or a list is meant as one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 RUNTIME = frozenset(

@@ -20,7 +20,7 @@ from maskwright.nn.dropout import dropout_key
 from maskwright.nn.layout import Ragged
 from maskwright.objective import Pass, Together
 from maskwright.objectives import OBJECTIVES
-from maskwright.train.pretrain import make_objective
+from maskwright.train.setup import make_objective
 from maskwright.train.step import backward
 
 NAMES = [entry.name for entry in OBJECTIVES]

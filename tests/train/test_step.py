@@ -18,7 +18,7 @@ from maskwright.keys import Key
 from maskwright.model import Model
 from maskwright.objective import Together
 from maskwright.train.optim import learning_rate, make_optimizer
-from maskwright.train.pretrain import make_objective
+from maskwright.train.setup import make_objective
 from maskwright.train.step import backward, update
 
 QUIET = {"dropout": 0.0, "attention_dropout": 0.0}

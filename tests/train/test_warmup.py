@@ -13,7 +13,8 @@ from maskwright.data.loader import Place
 from maskwright.errors import TrainingError
 from maskwright.report.log import read_log
 from maskwright.train import loop
-from maskwright.train.pretrain import Pretraining, pretrain
+from maskwright.train.pretrain import pretrain
+from maskwright.train.setup import Pretraining
 
 WARM = {"length_warmup": 0.6, "held_out": 0.1}
 TRAIN = {"steps": 10, "batch_warmup": 0.4, "ema": 0.9, "save_every": 1, "keep": 20}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,31 @@ from maskwright.report import page
 from maskwright.report.log import read_log
 from maskwright.report.page import Section
 from maskwright.report.run import run_page
-from maskwright.report.terminal import console
+from maskwright.report.terminal import console, key_values, show, sparkline, table
 
-__all__ = ["command_line", "heldout_rows", "heldout_section", "note", "share", "warn_if_busy", "write_report"]
+__all__ = [
+    "command_line",
+    "first_process",
+    "heldout_rows",
+    "heldout_section",
+    "note",
+    "share",
+    "show_findings",
+    "show_outlook",
+    "show_rates",
+    "warn_if_busy",
+    "write_report",
+]
 
 
 def command_line() -> str:
     """Return the command as it was typed, ready to be pasted."""
     return shlex.join(["maskwright", *sys.argv[1:]])
+
+
+def first_process() -> bool:
+    """Whether this process is the only one, or the first that torchrun started: the one that tells the user."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def note(text: str) -> None:
@@ -30,8 +49,42 @@ def warn_if_busy() -> None:
     """Say so when other programs are using the cores."""
     from maskwright import machine
 
-    if warning := machine.busy():
+    if first_process() and (warning := machine.busy()):
         note(f"Note: {warning}.")
+
+
+def show_rates(search: Any) -> None:
+    """Print what the learning-rate finder saw."""
+    rows = [
+        (f"{search.rates[at]:.1e}", f"{search.losses[at]:.3f}")
+        for at in range(0, len(search.rates), max(1, len(search.rates) // 12))
+    ]
+    show(table("Learning-rate finder", ["rate", "loss (running mean)"], rows), sparkline(search.losses, 60))
+    broke = f"breaks beyond {search.rates[-1]:.1e}" if search.broke else f"does not break up to {search.rates[-1]:.1e}"
+    facts = {"falls fastest at": f"{search.steepest:.1e}", "lowest at": f"{search.lowest:.1e}", "training": broke}
+    show(key_values(facts))
+    note(
+        "The rate at which the loss falls fastest, or a third of it where the encoder is deep, is a good first peak "
+        "(--train.lr): a hundred steps cannot show what a long run at that rate does."
+    )
+
+
+def show_findings(findings: Sequence[Any]) -> None:
+    """Print what is odd, and what would mend it."""
+    for found in findings:
+        note(
+            f"{found.severity}: {found.name}: {found.fact}. {found.why[0].upper()}{found.why[1:]}. Remedy: {found.remedy}."
+        )
+
+
+def show_outlook(outlook: Any) -> None:
+    """Print what is known of a run before its first step."""
+    from maskwright.train.estimate import rows
+    from maskwright.train.watch import to_beat
+
+    show(key_values(rows(outlook.estimate), "What the run will take"))
+    show(key_values(to_beat(outlook.baselines), "To beat"))
+    show_findings(outlook.findings)
 
 
 def share(interval: Any) -> str:

@@ -6,14 +6,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskwright.cli.common import command_line, warn_if_busy, write_report
+from maskwright.cli.common import command_line, first_process, show_rates, warn_if_busy, write_report
 from maskwright.config import FinetuneConfig
 from maskwright.report.terminal import key_values, number, show
 
 __all__ = ["finetune"]
 
 
-def finetune(*, config: Annotated[FinetuneConfig, Parameter(name="*")], resume: bool = False) -> None:
+def finetune(
+    *, config: Annotated[FinetuneConfig, Parameter(name="*")], resume: bool = False, find_lr: bool = False
+) -> None:
     """Fine-tune an encoder on labelled rows.  A recipe's fields become the defaults: --recipe FILE.
 
     Tasks: classify and regress, on a text or (with --pair) on two; or a data set by name, with --data its folder:
@@ -23,11 +25,18 @@ def finetune(*, config: Annotated[FinetuneConfig, Parameter(name="*")], resume: 
     ----------
     resume
         Go on from the newest checkpoint in --out.
+    find_lr
+        Only try rates from 1e-6 to 1 on a copy, a hundred steps, and show the loss at each.
     """
     warn_if_busy()
-    from maskwright.train.finetune import finetune as run
+    from maskwright.train import finetune as training
 
-    done = run(config, resume=resume, command=command_line())
+    if find_lr:
+        show_rates(training.search_rate(config))
+        return
+    done = training.finetune(config, resume=resume, command=command_line())
+    if not first_process():
+        return
     report = write_report(config.out)
     facts = {name: number(value) for name, value in done.metrics.items()}
     show(key_values({**facts, "dev rows": done.dev_rows, "steps": done.finished.steps}, "On the dev rows"))

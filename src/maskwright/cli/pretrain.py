@@ -6,26 +6,55 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskwright.cli.common import command_line, heldout_rows, heldout_section, warn_if_busy, write_report
+from maskwright.cli.common import (
+    command_line,
+    first_process,
+    heldout_rows,
+    heldout_section,
+    show_outlook,
+    show_rates,
+    warn_if_busy,
+    write_report,
+)
 from maskwright.config import PretrainConfig
 from maskwright.report.terminal import show, table
 
 __all__ = ["pretrain"]
 
 
-def pretrain(*, config: Annotated[PretrainConfig, Parameter(name="*")], resume: bool = False) -> None:
+def pretrain(
+    *,
+    config: Annotated[PretrainConfig, Parameter(name="*")],
+    resume: bool = False,
+    dry_run: bool = False,
+    find_lr: bool = False,
+) -> None:
     """Pre-train an encoder on a corpus.  A recipe's fields become the defaults: --recipe FILE.
+
+    In several processes: torchrun --nproc_per_node 2 -m maskwright pretrain …
 
     Parameters
     ----------
     resume
         Go on from the newest checkpoint in --out.
+    dry_run
+        Only look ahead: faults of the corpus, what has to be beaten, and what the run will take.
+    find_lr
+        Only try rates from 1e-6 to 1 on a copy, a hundred steps, and show the loss at each.
     """
     warn_if_busy()
     from maskwright.corpus.store import Corpus
-    from maskwright.train.pretrain import pretrain as run
+    from maskwright.train import pretrain as training
 
-    done = run(config, resume=resume, command=command_line())
+    if dry_run:
+        show_outlook(training.foresee(config))
+        return
+    if find_lr:
+        show_rates(training.search_rate(config))
+        return
+    done = training.pretrain(config, resume=resume, command=command_line(), tell=show_outlook)
+    if not first_process():
+        return
     sections = () if done.heldout is None else heldout_section(done.heldout)
     report = write_report(config.out, Corpus.open(config.corpus).ledger.accounts(), sections)
     if done.heldout is not None:

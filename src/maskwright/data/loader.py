@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,6 +110,10 @@ class Loader:
                 _log.warning("made a plan anew: %s", error)
         self._made(source, budget, epoch).save(path, made_for)
         return Plan.load(path, made_for)
+
+    def full_plan(self) -> Plan:
+        """Return the plan of one epoch without warm-up."""
+        return replace(self, plans=None, warmup=()).plan(0) if self.warmup else self.plan(0)
 
     def _made(self, source: Source, budget: Budget, epoch: int) -> Plan:
         plan = source.plan(budget, Key(self.seed, epoch))

@@ -12,6 +12,7 @@ Columns of a plan made here: A begins, A ends, B begins, B ends (global token of
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,18 @@ class Pairing(Protocol):
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5) over the given documents: the columns named above; a single segment has an empty B."""
         ...
+
+
+class _Table:
+    """Rows of five numbers that grow: 40 bytes a row, where a list of tuples takes some 200."""
+
+    def __init__(self) -> None:
+        self._flat = array("q")
+        self.add = self._flat.extend
+
+    def rows(self) -> NDArray[np.int64]:
+        """(E, 5)."""
+        return np.array(self._flat, dtype=np.int64).reshape(-1, 5)
 
 
 def _bounds(column: TokenColumn) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -78,7 +91,7 @@ class Runs:
         """Return (E, 5), B empty."""
         _check_length(self.length, self.special)
         sentences, tokens = _bounds(column)
-        examples: list[Example] = []
+        examples = _Table()
         for document in _with_text(documents, sentences).tolist():
             room = _target(key.at(document).stream("runs.length"), self.length - self.special, self.short_rate)
             ends = tokens[sentences[document] : sentences[document + 1] + 1].tolist()
@@ -86,9 +99,9 @@ class Runs:
             while begin < ends[-1]:
                 fits = bisect_left(ends, begin + room + 1) - 1
                 end = ends[fits] if ends[fits] > begin else begin + room
-                examples.append((begin, end, end, end, FOLLOWS))
+                examples.add((begin, end, end, end, FOLLOWS))
                 begin = end
-        return np.array(examples, dtype=np.int64).reshape(-1, 5)
+        return examples.rows()
 
 
 @dataclass(frozen=True)
@@ -113,8 +126,11 @@ class NextPairs:
                 "separate documents by blank lines, or pre-train with --objectives mlm"
             )
         walk = _Walk(self, documents.tolist(), sentences, tokens)
-        examples = [example for place in range(len(documents)) for example in walk(place, key)]
-        return np.array(examples, dtype=np.int64).reshape(-1, 5)
+        examples = _Table()
+        for place in range(len(documents)):
+            for example in walk(place, key):
+                examples.add(example)
+        return examples.rows()
 
 
 def _target(draw: Stream, room: int, short_rate: float) -> int:

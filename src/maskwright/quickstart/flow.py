@@ -20,7 +20,8 @@ from maskwright.quickstart.compare import Comparison, compare
 from maskwright.quickstart.guess import Riddle, riddles
 from maskwright.quickstart.text import Material, read_material
 from maskwright.text.tokenizer import Tokenizer
-from maskwright.train.pretrain import Pretraining, pretrain
+from maskwright.train.pretrain import pretrain
+from maskwright.train.setup import Pretraining
 
 __all__ = ["LENGTH", "Guesses", "Outcome", "Quickstart"]
 

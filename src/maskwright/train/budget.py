@@ -18,6 +18,7 @@ from maskwright.errors import ConfigError
 from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.train.calibrate import steps_in
+from maskwright.train.memory import micro_tokens_for
 from maskwright.train.world import ALONE, World
 
 __all__ = ["budget_of", "micro_tokens_of", "steps_of", "warmed_up"]
@@ -61,7 +62,7 @@ def steps_of(
     if train.steps is not None:
         return train.steps
     if train.epochs is not None:
-        return max(1, round(train.epochs * replace(loader, plans=None).plan(0).steps))
+        return max(1, round(train.epochs * loader.full_plan().steps))
     return _kept(folder / "steps.txt", lambda: steps_in(model, objective, loader, train, world), world)
 
 

@@ -24,10 +24,11 @@ from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
 from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of, warmed_up
+from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
-from maskwright.train.world import World, together
+from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data"]
+__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data", "search_rate"]
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,7 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, command: str = "")
     ``Run.train`` raises.
     """
     task, train_rows, dev_rows = read_data(config)
-    model = load(config.model)
-    if config.fresh:
-        model = create(model.spec, model.tokenizer, seed=config.train.seed)
-    return finetune_rows(model, task, train_rows, dev_rows, config, resume=resume, command=command)
+    return finetune_rows(_start(config), task, train_rows, dev_rows, config, resume=resume, command=command)
 
 
 def finetune_rows(
@@ -107,6 +105,49 @@ def finetune_rows(
         return _finetune(world, model, task, train_rows, dev_rows, config, resume, command, label)
 
 
+def search_rate(config: FinetuneConfig) -> RateSearch:
+    """Return what the learning-rate finder sees in this fine-tuning; nothing is written."""
+    task, rows, _ = read_data(config)
+    model = _start(config)
+    loader = _loader(ALONE, model, task, rows, config)
+    return find_lr(model, task, loader, config.train)
+
+
+def _start(config: FinetuneConfig) -> Model:
+    model = load(config.model)
+    return create(model.spec, model.tokenizer, seed=config.train.seed) if config.fresh else model
+
+
+def _loader(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> Loader:
+    """Give the model the task's head and return the training batches."""
+    train = config.train
+    if config.length > model.longest:
+        raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    # A fresh head must not depend on what was drawn before: two runs of one seed start from the same weights.
+    with machine.seeded(train.seed):
+        task.prepare(model)
+    model.keep_heads(*task.heads)
+    model.to(machine.device())
+    tokenizer = model.tokenizer
+    source = RowsSource(
+        tokenise_rows(tokenizer, rows.texts, config.length),
+        task.numbers(rows),
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        _fingerprint(rows),
+    )
+    return Loader(
+        source,
+        Collator((task.stage(model),), tokenizer.pad_id),
+        budget_of(train),
+        train.seed,
+        train.workers,
+        micro_tokens_of(train, model, config.length, config.out, world),
+        world.rank,
+        world.size,
+    )
+
+
 def _finetune(
     world: World,
     model: Model,
@@ -119,31 +160,7 @@ def _finetune(
     label: str,
 ) -> Finetuned:
     train = config.train
-    if config.length > model.longest:
-        raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
-    # A fresh head must not depend on what was drawn before: two runs of one seed start from the same weights.
-    with machine.seeded(train.seed):
-        task.prepare(model)
-    model.keep_heads(*task.heads)
-    model.to(machine.device())
-    tokenizer = model.tokenizer
-    source = RowsSource(
-        tokenise_rows(tokenizer, train_rows.texts, config.length),
-        task.numbers(train_rows),
-        tokenizer.cls_id,
-        tokenizer.sep_id,
-        _fingerprint(train_rows),
-    )
-    loader = Loader(
-        source,
-        Collator((task.stage(model),), tokenizer.pad_id),
-        budget_of(train),
-        train.seed,
-        train.workers,
-        micro_tokens_of(train, model, config.length, config.out, world),
-        world.rank,
-        world.size,
-    )
+    loader = _loader(world, model, task, train_rows, config)
     steps = steps_of(train, loader, model, task, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
@@ -165,7 +182,7 @@ def _finetune(
             **config.model_dump(mode="json", include={"task", "length", "fresh"}),
             "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
             "steps": steps,
-            "data": source.fingerprint,
+            "data": loader.source.fingerprint,
         },
         evaluate=evaluate,
         start_record={

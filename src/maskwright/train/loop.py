@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +20,20 @@ from signal import Signals
 from typing import Any
 
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from maskwright import machine
 from maskwright.checkpoint.seal import sealed_folder
 from maskwright.config import TrainConfig
+from maskwright.corpus.health import Finding
 from maskwright.data.loader import Loader, Place, StepData
 from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
 from maskwright.evaluation.runner import Taken
 from maskwright.model import Model
 from maskwright.nn.stack import Stack
 from maskwright.objective import Objective
-from maskwright.report.log import RunLog
+from maskwright.report.log import RunLog, read_log
 from maskwright.report.terminal import Live
 from maskwright.train.average import Average
 from maskwright.train.bad import save_bad
@@ -41,6 +44,9 @@ from maskwright.train.stop import stopper
 from maskwright.train.world import ALONE, World
 
 __all__ = ["Evaluation", "Finished", "Run"]
+
+_WATCHED = 4_500
+"""Latest steps that are looked at for signs that a run goes wrong."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ class Run:
     start_record: Mapping[str, Any] = field(default_factory=dict)
     label: str = "training"
     world: World = ALONE
+    watch: Callable[[Sequence[Mapping[str, Any]]], list[Finding]] | None = None
+    """From the latest log records to what they say against the run; each kind of sign is noted once."""
 
     def __post_init__(self) -> None:
         self._whole = torch.nn.ModuleDict({"model": self.model, "objective": self.objective})
@@ -97,6 +105,8 @@ class Run:
         self._fingerprint = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
         self._best: float | None = None
         self._waited = self._tokens = self._bad = 0
+        self._latest: deque[Mapping[str, Any]] = deque(maxlen=_WATCHED)
+        self._noted: set[str] = set()
 
     @property
     def states(self) -> Path:
@@ -116,7 +126,7 @@ class Run:
         began = time.monotonic()
         self.model.train()
         self.objective.train()
-        with stopper() as stop, machine.frozen_garbage(), Live(self.steps, self.label) as live:
+        with stopper() as stop, machine.frozen_garbage(), self._live() as live:
             for data in self.loader.steps(place):
                 if step >= self.steps or self._out_of_patience:
                     break
@@ -125,6 +135,7 @@ class Run:
                 last = step == self.steps
                 if self.evaluate is not None and (step % every == 0 or last):
                     self._evaluate(step)
+                    self._look(live)
                     last = last or self._out_of_patience
                 stopped = next(filter(None, self.world.gather(stop.signal)), None)
                 if step % save_every == 0 or last or stopped:
@@ -141,6 +152,9 @@ class Run:
             self._average.swap()
         return Finished(step, reason, seconds, self._best)
 
+    def _live(self) -> Live:
+        return Live(self.steps, self.label, out=None if self.world.first else Console(quiet=True))
+
     @property
     def _out_of_patience(self) -> bool:
         return self.config.patience is not None and self._waited >= self.config.patience
@@ -154,6 +168,17 @@ class Run:
     def _write(self, kind: str, **fields: Any) -> None:
         if self.world.first:
             self._log.write(kind, **fields)
+            if kind == "step":
+                self._latest.append({"kind": kind, **fields})
+
+    def _look(self, live: Live) -> None:
+        """Note what the log says against the run, and say it to whoever is watching."""
+        for found in self.watch(self._latest) if self.watch and self.world.first else ():
+            if found.name not in self._noted:
+                self._noted.add(found.name)
+                text = f"{found.name}: {found.fact}; {found.why}. What may help: {found.remedy}."
+                self._write("note", text=text)
+                live.note(text)
 
     def _begin(self, resume: bool) -> tuple[int, Place]:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -191,6 +216,8 @@ class Run:
     def _forget_after(self, step: int) -> None:
         if self.world.first:
             self._log.truncate_after(step)
+            if self._log.path.exists():
+                self._latest.extend(record for record in read_log(self._log.path) if record["kind"] == "step")
 
     def _take(self, data: StepData, step: int, live: Live, began: float) -> None:
         """Train one step and log it."""

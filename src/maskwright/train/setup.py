@@ -1,0 +1,186 @@
+"""What a pre-training is made of, before its first step: corpus, model, objectives, and which documents are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maskwright import machine
+from maskwright.config import PretrainConfig
+from maskwright.corpus.store import Corpus, TokenColumn
+from maskwright.data.batch import Batch, Collator
+from maskwright.data.loader import Loader
+from maskwright.data.pairs import NextPairs, Pairing, Runs
+from maskwright.data.plan import Budget, Plan
+from maskwright.data.source import CorpusSource
+from maskwright.errors import ConfigError
+from maskwright.evaluation.pretraining import Heldout, Reference, evaluate_pretraining
+from maskwright.families import family_of
+from maskwright.keys import Key
+from maskwright.model import Model, create, load
+from maskwright.objective import Objective, Together
+from maskwright.objectives import OBJECTIVES
+from maskwright.objectives.nsp import Nsp
+from maskwright.train.budget import budget_of, micro_tokens_of, warmed_up
+from maskwright.train.world import ALONE, World
+
+__all__ = ["Pretraining", "make_objective"]
+
+_HELD_OUT_EPOCH = 1 << 32
+"""Epoch of the keys with which held-out text is paired and masked: always the same, and no training epoch's."""
+
+
+def make_objective(names: str, options: Mapping[str, Mapping[str, Any]]) -> Together:
+    """Build objectives from names with commas, and options by name; ConfigError for an unknown name or option."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ConfigError(f"objectives: name at least one, each once, not {names!r}")
+    if unused := sorted(set(options) - set(wanted)):
+        raise ConfigError(f"objective.{unused[0]}: options for an objective that is not among {names!r}")
+    made: list[Objective] = []
+    for name in wanted:
+        kind = OBJECTIVES[name].load()
+        made.append(kind(kind.Config.of(options.get(name, {}), f"objective.{name}.")))
+    return Together(made)
+
+
+@dataclass
+class Pretraining:
+    """Everything a pre-training is made of, before its first step."""
+
+    config: PretrainConfig
+    corpus: Corpus
+    column: TokenColumn
+    model: Model
+    objective: Together
+    train_documents: NDArray[np.int64]
+    held_documents: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, config: PretrainConfig, model: Model | None = None) -> Pretraining:
+        """Open the corpus, build or load the model (unless it is given), choose the held-out documents."""
+        corpus = Corpus.open(config.corpus)
+        column = corpus.tokens()
+        seed = config.train.seed
+        if model is None and config.start is not None:
+            model = load(config.start)
+        if model is not None:
+            column = corpus.tokens(model.tokenizer)
+        else:
+            size = config.encoder
+            if size.width % size.heads:
+                raise ConfigError(f"encoder.width {size.width} is not a multiple of encoder.heads {size.heads}")
+            tokenizer = corpus.tokenizer(column.tokenizer_fingerprint)
+            spec = family_of(size.family).new_spec(
+                vocabulary=tokenizer.vocab_size,
+                width=size.width,
+                layers=size.layers,
+                heads=size.heads,
+                feed_forward=size.feed_forward,
+                positions=size.positions,
+                dropout=size.dropout,
+                attention_dropout=size.attention_dropout,
+            )
+            model = create(spec, tokenizer, seed=seed)
+        if config.length > model.spec.longest:
+            raise ConfigError(f"length {config.length} is more than the model's {model.spec.longest} positions")
+        objective = make_objective(config.objectives, config.objective)
+        # Fresh heads must not depend on what was drawn before: two runs of one seed start from the same weights.
+        with machine.seeded(seed):
+            for part in objective.members:
+                part.prepare(model)
+        model.keep_heads(*objective.heads)
+        order = Key(seed).stream("corpus.held-out").order(column.documents)
+        held = min(max(2, round(config.held_out * column.documents)), column.documents // 2) if config.held_out else 0
+        return cls(
+            config,
+            corpus,
+            column,
+            model.to(machine.device()),
+            objective,
+            np.sort(order[held:]),
+            np.sort(order[:held]),
+        )
+
+    @property
+    def pairs(self) -> bool:
+        """Whether examples are pairs of segments."""
+        return any(isinstance(part, Nsp) for part in self.objective.members)
+
+    def pairing(self, length: int) -> Pairing:
+        """Return how documents become examples of at most ``length`` tokens."""
+        pairs = next((part for part in self.objective.members if isinstance(part, Nsp)), None)
+        if pairs is None:
+            return Runs(length, self.config.short_rate)
+        return NextPairs(length, self.config.short_rate, pairs.config.random_rate)
+
+    def source(self, documents: NDArray[np.int64], length: int | None = None) -> CorpusSource:
+        """Return examples from the given documents, of the configured length unless another is given."""
+        tokenizer = self.model.tokenizer
+        fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
+        pairing = self.pairing(length or self.config.length)
+        return CorpusSource(self.column, documents, pairing, tokenizer.cls_id, tokenizer.sep_id, fingerprint)
+
+    def collator(self) -> Collator:
+        """Return the chain of collation of these objectives."""
+        return Collator(self.objective.stages(self.model), self.model.tokenizer.pad_id)
+
+    def loader(self, world: World = ALONE) -> Loader:
+        """Return this process's share of the training batches."""
+        train = self.config.train
+        return Loader(
+            self.source(self.train_documents),
+            self.collator(),
+            budget_of(train),
+            train.seed,
+            train.workers,
+            micro_tokens_of(train, self.model, self.config.length, self.config.out, world),
+            world.rank,
+            world.size,
+            plans=self.config.out / "plans",
+        )
+
+    def warmed_up(self, loader: Loader, steps: int) -> Loader:
+        """Return the loader with the warm-ups of a run of so many steps."""
+        return warmed_up(
+            loader,
+            steps,
+            batch=self.config.train.batch_warmup,
+            length=self.config.length_warmup,
+            full_length=self.config.length,
+            shorter=lambda length: self.source(self.train_documents, length),
+        )
+
+    def heldout_plan(self) -> tuple[CorpusSource, Plan]:
+        """Return the plan of the held-out documents, cut into batches of at most ``micro_tokens`` tokens."""
+        source = self.source(self.held_documents)
+        wanted = self.config.train.micro_tokens
+        budget = Budget(tokens=max(self.config.length, 8_192 if wanted == "auto" else min(8_192, wanted)))
+        return source, source.plan(budget, Key(self.config.train.seed, _HELD_OUT_EPOCH))
+
+    def heldout_batches(self, tokens: int | None = None) -> list[Batch]:
+        """Return held-out batches, masked the same way every time; at most about ``tokens`` tokens of them."""
+        source, plan = self.heldout_plan()
+        collate, key = self.collator(), Key(self.config.train.seed, _HELD_OUT_EPOCH)
+        batches, seen = [], 0
+        for step in range(plan.steps):
+            if tokens is not None and seen >= tokens:
+                break
+            batches.append(collate([source.sample(plan, int(n)) for n in plan.examples(step)], key))
+            seen += batches[-1].tokens
+        return batches
+
+    def evaluate(self, reference: Reference, dtype: torch.dtype) -> Heldout:
+        """Score the model on all held-out documents, beside the baselines."""
+        _, plan = self.heldout_plan()
+        train_plan = self.source(self.train_documents).plan(
+            Budget(examples=1), Key(self.config.train.seed, _HELD_OUT_EPOCH), shuffle=False
+        )
+        return evaluate_pretraining(
+            self.model, self.objective, self.heldout_batches(), dtype, reference, train_plan.columns, plan.columns
+        )
