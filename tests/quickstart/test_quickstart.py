@@ -56,7 +56,7 @@ def test_the_folder_holds_model_predictions_and_report(
     flow = Quickstart(out, text, 1.0, 0, "maskwright quickstart")
     heldout = taken(flow, monkeypatch)
     outcome = flow.outcome()
-    page = write_page(outcome, out, ()).read_text("utf-8")
+    page = write_page(outcome, out).read_text("utf-8")
 
     assert set(load(out / "model").net.heads) == {"pooler", "mlm", "nsp"}
     assert outcome.comparison is not None

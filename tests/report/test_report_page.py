@@ -12,7 +12,7 @@ from maskwright.report.ledger import ledger_sections
 from maskwright.report.page import Candidate, MaskedSentence, Page, Stat
 
 EVIL = "</style></title><script>alert('x')</script><img src=http://evil.example/x onerror=\"alert(1)\">"
-VOID = {"meta", "br", "img", "line", "rect", "path", "circle"}
+VOID = {"meta", "br", "img", "line", "rect", "path", "circle", "input"}
 
 
 class Checker(HTMLParser):

@@ -1,7 +1,8 @@
 """Folders that are either whole or not there, and that notice one flipped byte.
 
 A folder is written beside its place under a hidden name, flushed to disk, sealed with a JSON file that holds the SHA-256 of
-every other file, and renamed.  So a kill, a full disk or a power cut leaves the previous folder as it was.
+every other file, and put there in one step (``checkpoint.swap``).  So a kill, a full disk or a power cut leaves the previous
+folder as it was.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from maskwright.checkpoint.swap import aside, clear, put, recover, staging_of
 from maskwright.errors import CheckpointError, InputError, explain_os_error
 
 __all__ = ["read_json", "sealed_folder", "sha256", "verify", "write_json"]
@@ -70,32 +71,24 @@ def sealed_folder(path: Path, seal: str, content: Mapping[str, Any]) -> Iterator
     """Yield an empty folder to fill; on leaving, seal it and put it at ``path``.
 
     seal: name of the JSON file that receives ``content`` and the hashes, of itself too.
-    A folder already at ``path`` is replaced when it
-    is empty or bears the same seal; anything else is refused, so that nobody's files are lost.  InputError on a full disk
-    and the like; the previous folder is then untouched.
+    A folder already at ``path`` is replaced when it is empty or bears the same seal; anything else is refused, so that
+    nobody's files are lost.  InputError on a full disk and the like; the previous folder is then untouched.
     """
     path = Path(path)
-    if path.exists() and not (path.is_dir() and ((path / seal).exists() or not any(path.iterdir()))):
-        raise InputError(f"{path} exists and was not written by Maskwright; choose another folder or remove it")
-    staging = path.parent / f".{path.name}.{os.getpid()}.part"
+    staging = staging_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
+        recover(path, lambda folder: _whole(folder, seal))
+        if path.exists() and not (path.is_dir() and ((path / seal).exists() or not any(path.iterdir()))):
+            raise InputError(f"{path} exists and was not written by Maskwright; choose another folder or remove it")
+        staging.mkdir(parents=True)
         yield staging
-        files = sorted(f for f in staging.rglob("*") if f.is_file())
-        hashes = {f.relative_to(staging).as_posix(): sha256(f) for f in files}
+        written = sorted(staging.rglob("*"))
+        hashes = {f.relative_to(staging).as_posix(): sha256(f) for f in written if f.is_file()}
         sealed = {**content, "sha256": hashes}
         write_json(staging / seal, {**sealed, "seal": _own_hash(sealed)})
-        for file in [*files, staging / seal, staging]:
-            _flush(file)
-        if path.exists():
-            old = path.parent / f".{path.name}.{os.getpid()}.old"
-            path.rename(old)
-            staging.rename(path)
-            shutil.rmtree(old)
-        else:
-            staging.rename(path)
+        for each in [*written, staging / seal, staging]:
+            _flush(each)
+        put(staging, path)
         _flush(path.parent)
     except OSError as error:
         raise explain_os_error(error, f"writing {path}:") from error
@@ -105,11 +98,21 @@ def sealed_folder(path: Path, seal: str, content: Mapping[str, Any]) -> Iterator
             raise
         raise explain_os_error(OSError(int(number[1]), str(error)), f"writing {path}:") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        clear(staging)
+
+
+def _whole(folder: Path, seal: str) -> bool:
+    try:
+        verify(folder, seal)
+    except CheckpointError:
+        return False
+    return True
 
 
 def verify(path: Path, seal: str) -> dict[str, Any]:
     """Check every file of a sealed folder and return what the seal says; CheckpointError names the first bad file."""
+    if kept := aside(path, lambda folder: _whole(folder, seal)):
+        raise CheckpointError(f"{path}: missing, since a writer was killed; the one before is whole: mv {kept} {path}")
     content = read_json(path / seal)
     own, hashes = content.pop("seal", None), content.get("sha256")
     if not isinstance(hashes, dict) or not hashes:

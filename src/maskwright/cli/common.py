@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from maskwright.report import page
 from maskwright.report.log import read_log
-from maskwright.report.page import Section
 from maskwright.report.run import run_page
+from maskwright.report.scores import score_rows
 from maskwright.report.terminal import console, key_values, show, sparkline, table
 
 __all__ = [
     "command_line",
     "first_process",
-    "heldout_rows",
-    "heldout_section",
+    "heldout_table",
     "note",
     "share",
     "show_findings",
@@ -28,6 +26,8 @@ __all__ = [
     "warn_if_busy",
     "write_report",
 ]
+
+HELD_OUT = "On text it never saw"
 
 
 def command_line() -> str:
@@ -92,36 +92,11 @@ def share(interval: Any) -> str:
     return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def write_report(folder: Path, ledger: dict[str, Any] | None = None, sections: tuple[Section, ...] = ()) -> Path:
+def write_report(folder: Path) -> Path:
     """Draw a run's log as ``report.html`` in its folder."""
-    return run_page(read_log(folder / "log.jsonl"), ledger, sections).write(folder / "report.html")
+    return run_page(read_log(folder / "log.jsonl")).write(folder / "report.html")
 
 
-def heldout_section(heldout: Any) -> tuple[Section, ...]:
-    """The table of scores on held-out text, for a page."""
-    return (
-        page.heading("On text it never saw"),
-        page.table(["", "model", "beside it"], heldout_rows(heldout)),
-    )
-
-
-def heldout_rows(heldout: Any) -> list[tuple[str, str, str]]:
-    """Scores on held-out text and what to hold them against."""
-    reference, rows = heldout.reference, []
-    if "mlm" in heldout.loss:
-        rows.append(
-            ("masked-token loss (nats)", f"{heldout.loss['mlm']:.3f}", f"unigram entropy {reference.entropy:.3f}")
-        )
-        rows.append(
-            (
-                f"masked-token accuracy, n = {heldout.counts['mlm']:,}",
-                share(heldout.accuracy["mlm"]),
-                f"always {reference.piece!r} {100 * reference.most_frequent:.1f} %",
-            )
-        )
-    if "nsp" in heldout.accuracy:
-        beside = f"majority {share(heldout.nsp_majority)}"
-        if heldout.nsp_lengths is not None:
-            beside += f"; lengths only {share(heldout.nsp_lengths)}"
-        rows.append((f"next-sentence accuracy, n = {heldout.counts['nsp']:,}", share(heldout.accuracy["nsp"]), beside))
-    return rows
+def heldout_table(heldout: Any, title: str = HELD_OUT) -> Any:
+    """The same for a terminal."""
+    return table(title, ["", "model", "beside it"], score_rows(heldout.scores()))

@@ -41,7 +41,7 @@ def evaluate(
     seed
         Of the bootstrap, and of what is masked.
     """
-    from maskwright.cli.common import heldout_rows
+    from maskwright.cli.common import heldout_table
     from maskwright.errors import UsageError
 
     if (data is None) == (corpus is None):
@@ -53,7 +53,7 @@ def evaluate(
         from maskwright.train.pretrain import evaluate_on
 
         found = evaluate_on(loaded, corpus, seed=seed)
-        show(table(f"{model} on {corpus}", ["", "model", "beside it"], heldout_rows(found)))
+        show(heldout_table(found, f"{model} on {corpus}"))
         return
     assert data is not None
     from maskwright.evaluation.scores import evaluate as score

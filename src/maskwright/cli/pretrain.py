@@ -9,15 +9,14 @@ from cyclopts import Parameter
 from maskwright.cli.common import (
     command_line,
     first_process,
-    heldout_rows,
-    heldout_section,
+    heldout_table,
     show_outlook,
     show_rates,
     warn_if_busy,
     write_report,
 )
 from maskwright.config import PretrainConfig
-from maskwright.report.terminal import show, table
+from maskwright.report.terminal import show
 
 __all__ = ["pretrain"]
 
@@ -43,7 +42,6 @@ def pretrain(
         Only try rates from 1e-6 to 1 on a copy, a hundred steps, and show the loss at each.
     """
     warn_if_busy()
-    from maskwright.corpus.store import Corpus
     from maskwright.train import pretrain as training
 
     if dry_run:
@@ -55,8 +53,7 @@ def pretrain(
     done = training.pretrain(config, resume=resume, command=command_line(), tell=show_outlook)
     if not first_process():
         return
-    sections = () if done.heldout is None else heldout_section(done.heldout)
-    report = write_report(config.out, Corpus.open(config.corpus).ledger.accounts(), sections)
+    report = write_report(config.out)
     if done.heldout is not None:
-        show(table("On held-out documents", ["", "model", "beside it"], heldout_rows(done.heldout)))
+        show(heldout_table(done.heldout))
     show(f"model   {config.out / 'model'}", f"report  {report}")

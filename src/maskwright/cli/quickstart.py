@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskwright.cli.common import command_line, heldout_rows, heldout_section, share, warn_if_busy
+from maskwright.cli.common import command_line, heldout_table, share, warn_if_busy
 from maskwright.report.terminal import console, duration, key_values, show, table
 
 __all__ = ["quickstart"]
@@ -55,7 +55,7 @@ def quickstart(*, text: Path | None = None, out: Path | None = None, minutes: fl
     _account(corpus.ledger.accounts())
     _head(3, "Pre-training a small BERT: hidden words and next sentences")
     heldout = flow.pretrain()
-    show(table("On documents it never saw", ["", "model", "beside it"], heldout_rows(heldout)))
+    show(heldout_table(heldout))
     _guesses(flow.guesses)
     _head(4, "Fine-tuning on a labelled task from the same text")
     found = flow.finetune()
@@ -67,7 +67,7 @@ def quickstart(*, text: Path | None = None, out: Path | None = None, minutes: fl
         show(table("Accuracy on held-out passages", ["", "accuracy [95 % interval]", "time"], rows))
         show(found.verdict())
     outcome = flow.outcome()
-    report = write_page(outcome, folder, heldout_section(heldout))
+    report = write_page(outcome, folder)
     show(f"\nDone in {duration(outcome.seconds)}. The report: {report}\n", "Next:")
     prompt = flow.guesses[0].riddle.prompt if flow.guesses else "The [MASK] is returned."
     for line in _next(folder, prompt, text):

@@ -168,8 +168,9 @@ class Loader:
 
 
 def _quiet(worker: int) -> None:
-    """Leave the cores to the training process; Ctrl-C is its business too."""
+    """Leave the cores to the training process; Ctrl-C and SIGTERM, which a batch system sends to all, are its business."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)

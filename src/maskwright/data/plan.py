@@ -121,18 +121,20 @@ class Plan:
         side.replace(path)
 
     @classmethod
-    def load(cls, path: Path, made_for: str) -> Plan:
-        """Open a stored plan as a memory map; InputError when it is damaged or was made for something else."""
+    def load(cls, path: Path, made_for: str | None = None) -> Plan:
+        """Open a stored plan as a memory map; InputError when it is damaged, or was made for something else than is said."""
         try:
             with pa.memory_map(str(path)) as source:
                 batch = pa.ipc.open_file(source).get_batch(0)
+            batch.validate()  # a damaged length would be followed out of the file
             columns, lengths, order, bounds = (batch.column(i).values.to_numpy() for i in range(4))
             plan = cls(columns.reshape(len(lengths), -1), lengths, order, bounds)
-            seal = batch.schema.metadata
-            if seal[b"sha256"].decode() != plan.digest():
+            seal = batch.schema.metadata or {}
+            digest, found = (seal[name].decode() for name in (b"sha256", b"made for"))
+            if digest != plan.digest():
                 raise ValueError("its bytes are not those that were written")
-        except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+        except (pa.ArrowException, ValueError, LookupError, OSError) as error:
             raise InputError(f"{path}: damaged ({error}); remove it, it can be made again") from None
-        if seal[b"made for"].decode() != made_for:
+        if made_for not in (None, found):
             raise InputError(f"{path}: is of other data or settings; remove it, it can be made again")
         return plan

@@ -58,6 +58,31 @@ class Heldout:
         """Return plain values."""
         return asdict(self)
 
+    def scores(self) -> dict[str, Any]:
+        """Return each score with what to hold it against, as a run log's ``result`` record has them."""
+        found: dict[str, Any] = {}
+        if "mlm" in self.loss:
+            count = self.counts["mlm"]
+            beside = {"unigram entropy": self.reference.entropy}
+            found["masked-token loss"] = {
+                "value": self.loss["mlm"],
+                "unit": "nats",
+                "beside": beside,
+            }
+            always = {f"always {self.reference.piece!r}": self.reference.most_frequent}
+            found["masked-token accuracy"] = _share(self.accuracy["mlm"]) | {"count": count, "beside": always}
+        if "nsp" in self.accuracy:
+            rules = {"majority": self.nsp_majority, "lengths only": self.nsp_lengths}
+            found["next-sentence accuracy"] = _share(self.accuracy["nsp"]) | {
+                "count": self.counts["nsp"],
+                "beside": {name: _share(rule) for name, rule in rules.items() if rule is not None},
+            }
+        return found
+
+
+def _share(found: Interval) -> dict[str, Any]:
+    return {"value": found.value, "low": found.low, "high": found.high, "unit": "share"}
+
 
 def unigram_reference(column: TokenColumn, tokenizer: Tokenizer) -> Reference:
     """Count the tokens of a corpus."""

@@ -15,11 +15,10 @@ from maskwright.report.run import run_page
 __all__ = ["write_page"]
 
 
-def write_page(outcome: Outcome, out: Path, heldout: tuple[Section, ...]) -> Path:
-    """Write ``report.html`` into the quickstart's folder.  heldout: the table of scores on held-out text."""
+def write_page(outcome: Outcome, out: Path) -> Path:
+    """Write ``report.html`` into the quickstart's folder."""
     sections = [
         page.paragraph(f"Text: {outcome.material.what}. {outcome.material.remark}".strip()),
-        *heldout,
         page.heading("What it makes of a hidden word"),
         page.paragraph(
             "Sentences from documents that were never trained on; the hidden word is marked where it was found."

@@ -2,13 +2,17 @@
 
 Every record has a ``kind`` and a ``time`` (seconds since 1970, UTC).  The kinds and what they hold:
 
-    start   config, machine, versions: dicts; command: str; parameters: int; reference, accuracy_reference:
-            {name: value} to draw beside the curves; name and whatever else tells what was run
+    start   config, machine, versions: dicts; command: str; parameters, steps (planned): int; reference,
+            accuracy_reference: {name: value} to draw beside the curves; ledger: the corpus's accounts; name and
+            whatever else tells what was run
     step    step, epoch, loss, parts {name: mean loss}, accuracy {name: share}, lr, grad_norm (before clipping),
             tokens (seen since the run began), tokens_per_second
     eval    step, loss, parts, accuracy, metrics {name: value}; best: true where this one is the best so far
-    note    text
+    note    text; resumed: the step that a new sitting goes on from
     end     reason, seconds
+    result  title; scores: {name: score}, see maskwright.report.scores.  What was measured after the end
+
+A field that is not listed is kept and harms nothing.
 
 JSON has no NaN and no infinity.  They are written as the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"`` and come
 back as the floats they were: a diverged loss must never read as 0.
@@ -20,21 +24,25 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from maskwright.errors import DataError, explain_os_error
+from maskwright.errors import explain_os_error
 from maskwright.report.files import write_atomic
+from maskwright.report.records import Record, lines_of, parse_record, read_log
 
 __all__ = ["RunLog", "read_log"]
 
-Record = dict[str, Any]
-
-_NEEDED = {"start": (), "step": ("step",), "eval": ("step",), "note": ("text",), "end": ("reason", "seconds")}
-_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_PROSE = frozenset({"kind", "text", "reason", "command", "name"})
+_NEEDED = {
+    "start": (),
+    "step": ("step",),
+    "eval": ("step",),
+    "note": ("text",),
+    "end": ("reason", "seconds"),
+    "result": ("scores",),
+}
 
 
 class RunLog:
@@ -78,7 +86,7 @@ class RunLog:
         self.close()
         if not self.path.exists():
             return 0
-        lines = list(_lines(self.path))
+        lines = list(lines_of(self.path))
         kept = [line for line, record in lines if not (record["kind"] in ("step", "eval") and record["step"] > step)]
         if len(kept) < len(lines):
             write_atomic(self.path, b"".join(line + b"\n" for line in kept))
@@ -115,72 +123,9 @@ class RunLog:
             content = self.path.read_bytes()
             whole, newline, tail = content.rpartition(b"\n")
             if tail:
-                sound = _parse(tail) is not None
+                sound = parse_record(tail) is not None
                 write_atomic(self.path, content + b"\n" if sound else whole + newline)
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-
-
-def read_log(path: str | Path) -> list[Record]:
-    """Read a run log, forgiving a last line that was cut off while it was written.
-
-    Raises InputError where the file cannot be read, and DataError with file and line for any other damage.
-    """
-    return [record for _, record in _lines(Path(path))]
-
-
-def _lines(path: Path) -> Iterator[tuple[bytes, Record]]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise explain_os_error(error, "reading the run log") from error
-    lines = content.split(b"\n")
-    last = len(lines)
-    for at, line in enumerate(lines, start=1):
-        record = _parse(line)
-        if record is not None:
-            yield line, record
-        elif at < last:
-            found = line[:60].decode("utf-8", "replace")
-            raise DataError(
-                f"not a record of a run log (found {found!r}). Each line is one JSON object with a kind and a time; "
-                "restore the file from a copy or remove that line.",
-                file=path,
-                line=at,
-            )
-
-
-def _parse(line: bytes) -> Record | None:
-    """Return the record of a line, or None where the line is no record."""
-    try:
-        record = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
-        return None
-    if not _is_number(record.get("time")) or (
-        record["kind"] in ("step", "eval") and not _is_number(record.get("step"))
-    ):
-        return None
-    return {name: value if name in _PROSE else _revived(value) for name, value in record.items()}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _revived(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _revived(inner) for name, inner in value.items()}
-        case list():
-            return [_revived(inner) for inner in value]
-        case str():
-            return _NOT_FINITE.get(value, value)
-    return value
 
 
 def _plain(value: Any, field: str) -> Any:

@@ -13,7 +13,9 @@ __all__ = ["cell", "compact", "duration", "is_numeric", "number", "rate", "share
 
 MISSING = "–"
 _NUMERIC = re.compile(
-    r"[+\-−]?[\d.,]+(e[+\-−]?\d+)?( ?(%|[kMGT]?B|[kMGT]|ms|s|m|h|tok/s|×))?( ?± ?[\d.,]+)?|NaN|[+\-−]?∞|–|"
+    r"\d+ [dhm] \d\d [hms]"
+    r"|[+\-−]?[\d.,]+(e[+\-−]?\d+)?( ?(%|[kMGT]?B|[kMGT]|ms|s|m|h|tok/s|×))?( ?± ?[\d.,]+| \[[\d.,e+\-− ]+\])?"
+    r"|NaN|[+\-−]?∞|–|"
 )
 
 

@@ -1,11 +1,14 @@
 """One self-contained HTML page: what a run, a study or a quickstart has to show, in one file that can be mailed.
 
-A page is a list of sections; each function below makes one.  No script, no font, no picture from elsewhere: a strict
-content security policy forbids them, and everything that comes from outside (texts, labels, commands) is escaped.
+A page is a list of sections; each function below makes one.  No font, no picture from elsewhere and, but for the page that
+follows a run, no script: a strict content security policy forbids them, and everything that comes from outside (texts,
+labels, commands) is escaped.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +36,7 @@ __all__ = [
     "fill_mask",
     "heading",
     "key_values",
+    "leaf",
     "paragraph",
     "stats",
     "table",
@@ -127,16 +131,23 @@ def key_values(items: Mapping[str, object] | Iterable[tuple[str, object]]) -> Se
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", highlight: int | None = None
+    columns: Sequence[str | Section],
+    rows: Iterable[Sequence[object]],
+    *,
+    caption: str = "",
+    highlight: int | None = None,
 ) -> Section:
-    """Return a table; columns of numbers stand to the right.  ``highlight`` is the number of the best row, from 0."""
-    written = [[cell(value) for value in row] for row in rows]
-    right = [bool(written) and all(is_numeric(row[at]) for row in written) for at in range(len(columns))]
+    """Return a table; columns of numbers stand to the right, and a Section in a cell is put there as it is.
+
+    ``highlight`` is the number of the best row, from 0.
+    """
+    written = [[value if isinstance(value, Section) else cell(value) for value in row] for row in rows]
+    right = [bool(written) and all(_is_numeric(row[at]) for row in written) for at in range(len(columns))]
     css = [' class="right"' if numeric else "" for numeric in right]
-    head = "".join(f'<th scope="col"{c}>{escape(name)}</th>' for name, c in zip(columns, css, strict=True))
+    head = "".join(f'<th scope="col"{c}>{_inside(name)}</th>' for name, c in zip(columns, css, strict=True))
     body = "".join(
         ('<tr class="best">' if at == highlight else "<tr>")
-        + "".join(f"<td{c}>{escape(text)}</td>" for text, c in zip(row, css, strict=True))
+        + "".join(f"<td{c}>{_inside(text)}</td>" for text, c in zip(row, css, strict=True))
         + "</tr>"
         for at, row in enumerate(written)
     )
@@ -182,6 +193,12 @@ class Page:
     title: str
     subtitle: str = ""
     sections: list[Section] = field(default_factory=list)
+    wide: bool = False
+    """For tables of many columns."""
+    script: str = ""
+    """What lets the page follow a run; a page that is a file has none."""
+    again: float = 0.0
+    """Seconds after which the script asks for the page again; 0: no more."""
 
     def add(self, *sections: Section) -> Self:
         """Append sections and return the page."""
@@ -191,25 +208,41 @@ class Page:
     def html(self) -> str:
         """Return the whole page."""
         chapters = [one for one in self.sections if one.anchor]
+        policy, footer = POLICY, "This page is one file: no script, nothing loaded from elsewhere."
+        script = ""
+        if self.script:
+            digest = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+            policy = f"{POLICY}; script-src 'sha256-{digest}'; connect-src 'self'"
+            footer = "This page follows the run: it is drawn anew while new records come."
+            script = f"<script>{self.script}</script>"
+        again = f' data-again="{self.again:.0f}"' if self.again else ""
         links = "".join(f'<a href="#{escape(one.anchor)}">{escape(one.title)}</a>' for one in chapters)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<meta name="referrer" content="no-referrer">'
             f"<title>{escape(self.title)} · Maskwright</title><style>{_style()}</style></head>\n"
-            f'<body><div class="sheet"><header><div class="brand">{MARK}Maskwright</div><h1>{escape(self.title)}</h1>'
+            f'<body><div class="sheet{" wide" * self.wide}"{again}><header><div class="brand">{MARK}Maskwright</div>'
+            f"<h1>{escape(self.title)}</h1>"
             + (f'<p class="subtitle">{escape(self.subtitle)}</p>' if self.subtitle else "")
             + (f'<nav aria-label="Contents">{links}</nav>' if len(chapters) >= CONTENTS_FROM else "")
             + "</header>\n<main>\n"
             + "\n".join(one.markup for one in self.sections)
-            + "\n</main>\n<footer>Made by Maskwright. This page is one file: no script, nothing loaded from elsewhere."
-            "</footer></div></body></html>\n"
+            + f"\n</main>\n<footer>Made by Maskwright. {footer}</footer></div>{script}</body></html>\n"
         )
 
     def write(self, path: str | Path) -> Path:
         """Write the page to one file, atomically; InputError where the system refuses."""
         return write_atomic(path, self.html().encode("utf-8"))
+
+
+def _inside(value: str | Section) -> str:
+    return value.markup if isinstance(value, Section) else escape(value)
+
+
+def _is_numeric(value: str | Section) -> bool:
+    return isinstance(value, str) and is_numeric(value.removeprefix("★ "))
 
 
 @cache
@@ -223,7 +256,7 @@ def _pairs(items: Iterable[tuple[str, object]]) -> str:
 
 
 def _branch(title: str, value: Mapping[str, Any]) -> str:
-    leaves = [(name, _leaf(inner)) for name, inner in value.items() if not _is_branch(inner)]
+    leaves = [(name, leaf(inner)) for name, inner in value.items() if not _is_branch(inner)]
     inside = _pairs(leaves) if leaves else ""
     inside += "".join(_branch(name, inner) for name, inner in value.items() if _is_branch(inner))
     return f'<details><summary>{escape(title)}<span class="count">{len(value)}</span></summary>{inside}</details>'
@@ -233,10 +266,10 @@ def _is_branch(value: object) -> bool:
     return isinstance(value, Mapping) and bool(value)
 
 
-def _leaf(value: object) -> str:
+def leaf(value: object) -> str:
+    """Write a setting as it was given: 5e-05 is what belongs in a recipe, not a rounded value."""
     if isinstance(value, list | tuple):
-        return ", ".join(map(_leaf, value)) or "none"
-    # Settings are shown as they were given: 5e-05 is what belongs in a recipe, not a rounded value.
+        return ", ".join(map(leaf, value)) or "none"
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from maskwright import machine
-from maskwright.checkpoint.seal import sealed_folder
+from maskwright.checkpoint.seal import sealed_folder, verify
 from maskwright.config import TrainConfig
 from maskwright.corpus.health import Finding
 from maskwright.data.loader import Loader, Place, StepData
@@ -45,7 +45,7 @@ from maskwright.train.world import ALONE, World
 
 __all__ = ["Evaluation", "Finished", "Run"]
 
-_WATCHED = 4_500
+_WATCHED = 2_100
 """Latest steps that are looked at for signs that a run goes wrong."""
 
 
@@ -160,10 +160,11 @@ class Run:
         return self.config.patience is not None and self._waited >= self.config.patience
 
     def use_best(self) -> None:
-        """Put the best evaluated weights into the model, if any evaluation scored."""
-        path = self.folder / "best" / "net.safetensors"
-        if path.exists():
-            self._whole.load_state_dict(load_file(path))
+        """Put the best evaluated weights into the model, if any evaluation scored; CheckpointError when they are damaged."""
+        folder = self.folder / "best"
+        if folder.exists():
+            verify(folder, "best.json")
+            self._whole.load_state_dict(load_file(folder / "net.safetensors"))
 
     def _write(self, kind: str, **fields: Any) -> None:
         if self.world.first:
@@ -193,7 +194,7 @@ class Run:
             return 0, Place()
         if state is None:
             self._forget_after(0)
-            self._write("note", text="no checkpoint to resume from: started at step 0")
+            self._write("note", text="no checkpoint to resume from: started at step 0", resumed=0)
             return 0, Place()
         facts = load_state(state, self._whole, self._optimizer, self._average)
         if facts["fingerprint"] != self._fingerprint:
@@ -210,7 +211,7 @@ class Run:
             note += (
                 f", with {self.world.size} processes instead of {facts['processes']}: the same examples, other rounding"
             )
-        self._write("note", text=note)
+        self._write("note", text=note, resumed=facts["step"])
         return facts["step"], Place(*facts["place"])
 
     def _forget_after(self, step: int) -> None:

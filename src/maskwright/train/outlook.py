@@ -10,6 +10,7 @@ import numpy as np
 from maskwright.corpus.health import Finding, findings
 from maskwright.data.loader import Loader
 from maskwright.evaluation.pretraining import Reference
+from maskwright.objectives.mlm import Mlm
 from maskwright.train.estimate import Estimate, estimate, remarks
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, baselines
@@ -39,6 +40,7 @@ def estimate_of(parts: Pretraining, loader: Loader, steps: int, times: Sequence[
         micro_tokens=loader.micro_tokens or config.length,
         folder=config.out,
         times=times,
+        rate=next((member.config.rate for member in parts.objective.members if isinstance(member, Mlm)), 0.0),
     )
 
 

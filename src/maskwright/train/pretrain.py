@@ -15,6 +15,7 @@ from maskwright.data.loader import Loader
 from maskwright.evaluation.pretraining import Heldout, Reference, unigram_reference
 from maskwright.evaluation.runner import forward_only
 from maskwright.model import Model
+from maskwright.report.log import RunLog
 from maskwright.train.budget import steps_of
 from maskwright.train.calibrate import step_times
 from maskwright.train.estimate import refuse
@@ -85,6 +86,8 @@ def _pretrain(
     config: PretrainConfig, world: World, resume: bool, command: str, tell: Callable[[Outlook], None] | None
 ) -> Pretrained:
     parts = Pretraining.of(config)
+    if world.first:
+        parts.corpus.verify(parts.column.tokenizer_fingerprint)  # a flipped byte would be learnt from in silence
     train = config.train
     loader = parts.loader(world)
     steps = steps_of(train, loader, parts.model, parts.objective, config.out, world)
@@ -92,7 +95,8 @@ def _pretrain(
     loader = parts.warmed_up(loader, steps)
     reference = unigram_reference(parts.column, parts.model.tokenizer)
     taken = estimate_of(parts, loader, steps, times)
-    refuse(taken)
+    if not resume:  # a run that is gone on with has its files already
+        refuse(taken)
     found = Baselines(parts.model.tokenizer.vocab_size, reference)
     if tell and world.first:
         outlook = look_ahead(parts, loader, reference, taken)
@@ -124,7 +128,10 @@ def _pretrain(
     if world.first:
         provenance = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
         parts.model.save(config.out / "model", provenance={"pretrained": provenance})
-        heldout = parts.evaluate(reference, dtype) if batches else None
+        if batches:
+            heldout = parts.evaluate(reference, dtype)
+            with RunLog(config.out / "log.jsonl") as log:
+                log.write("result", title="On text it never saw", scores=heldout.scores())
     world.wait()
     return Pretrained(parts.model, finished, heldout, config.out)
 
@@ -143,6 +150,8 @@ def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, com
         "machine": machine.describe(),
         "command": command,
         "parameters": sum(p.numel() for p in parts.model.parameters()),
+        "ledger": parts.corpus.ledger.accounts(),
+        "data": parts.corpus.fingerprint,
         "reference": {"unigram entropy": round(reference.entropy, 3)},
         "accuracy_reference": {"most frequent token": reference.most_frequent},
     }

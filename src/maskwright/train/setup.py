@@ -97,6 +97,8 @@ class Pretraining:
         model.keep_heads(*objective.heads)
         order = Key(seed).stream("corpus.held-out").order(column.documents)
         held = min(max(2, round(config.held_out * column.documents)), column.documents // 2) if config.held_out else 0
+        if held < 2:  # one document gives no pairs, and no score to go by
+            held = 0
         return cls(
             config,
             corpus,

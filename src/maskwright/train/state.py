@@ -108,5 +108,8 @@ def retain(folder: Path, keep: int, step: int, keep_every: int | None = None) ->
     found = sorted(folder.glob("step-*"))
     sound = [path for path in found if path.name <= f"step-{step:08}"]
     lasting = {path for path in sound if keep_every and int(path.name.removeprefix("step-")) % keep_every == 0}
-    for path in [*(set(found) - set(sound[-keep:]) - lasting), *folder.glob(".step-*")]:
+    for path in folder.glob(".step-*"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in set(found) - set(sound[-keep:]) - lasting:
+        # Out of sight first: a kill in the middle must not leave half a checkpoint where checkpoints are.
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.gone")), ignore_errors=True)

@@ -46,16 +46,8 @@ def backward(
     sums: dict[str, Sums] = defaultdict(Sums)
     bad = ""
     for micro, batch in enumerate(batches):
-        batch = batch.to(model.device, non_blocking=True)
-        with dropout_key(seed, step, micro, world.rank), autocast(model.device, dtype):
-            loss = objective(Pass(model, batch))
-        for name, part in loss.items():
-            sums[name].add(part)
-            if not math.isfinite(value := float(part.sum.detach())):
-                bad = bad or f"the {name} loss is {value}, on examples {_some(batch.examples)}"
-        total = sum(part.sum * (part.weight / max(1, counts[name])) for name, part in loss.items())
-        assert isinstance(total, torch.Tensor)
-        total.backward()  # type: ignore[no-untyped-call]
+        with dropout_key(seed, step, micro, world.rank):
+            bad = _add(Pass(model, batch.to(model.device, non_blocking=True)), objective, counts, sums, dtype) or bad
     found = world.gather((dict(sums), bad))
     if first := next((text for _, text in found if text), None):
         raise TrainingError(
@@ -63,6 +55,21 @@ def backward(
         )
     world.add_up([*model.parameters(), *objective.parameters()])
     return Taken.of(_joined([sums for sums, _ in found]))
+
+
+def _add(run: Pass, objective: Objective, counts: Counter[str], sums: dict[str, Sums], dtype: torch.dtype) -> str:
+    """Add one micro-batch's gradient and sums; return what is not finite.  Nothing of it outlives the call: memory is dear."""
+    bad = ""
+    with autocast(run.model.device, dtype):
+        loss = objective(run)
+    for name, part in loss.items():
+        sums[name].add(part)
+        if not math.isfinite(value := float(part.sum.detach())):
+            bad = bad or f"the {name} loss is {value}, on examples {_some(run.batch.examples)}"
+    total = sum(part.sum * (part.weight / max(1, counts[name])) for name, part in loss.items())
+    assert isinstance(total, torch.Tensor)
+    total.backward()  # type: ignore[no-untyped-call]
+    return bad
 
 
 def _joined(shares: Sequence[dict[str, Sums]]) -> dict[str, Sums]:

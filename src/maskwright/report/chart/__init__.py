@@ -9,5 +9,19 @@ from maskwright.report.chart.bars import Bar, bar_chart, histogram
 from maskwright.report.chart.curve import Series, line_chart
 from maskwright.report.chart.drawing import SMALL, WIDE, Size
 from maskwright.report.chart.matrix import confusion_matrix
+from maskwright.report.chart.overlay import LABELLED, overlay_chart, swatch
 
-__all__ = ["SMALL", "WIDE", "Bar", "Series", "Size", "bar_chart", "confusion_matrix", "histogram", "line_chart"]
+__all__ = [
+    "LABELLED",
+    "SMALL",
+    "WIDE",
+    "Bar",
+    "Series",
+    "Size",
+    "bar_chart",
+    "confusion_matrix",
+    "histogram",
+    "line_chart",
+    "overlay_chart",
+    "swatch",
+]

@@ -10,10 +10,11 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Axis", "Thinned", "log_axis", "nice_axis", "smooth", "span_axis", "thin"]
+__all__ = ["Axis", "Thinned", "log_axis", "means", "nice_axis", "smooth", "span_axis", "thin"]
 
 
 TINY = 1e-100
+MEANS = 3000
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,26 @@ def smooth(values: Sequence[float], reach: int) -> list[float]:
     return out
 
 
+def means(xs: Sequence[float], ys: Sequence[float], limit: int = MEANS) -> tuple[Sequence[float], Sequence[float]]:
+    """Return a curve of at most ``limit`` points: itself, or the means of its finite values over equal stretches.
+
+    A stretch without a finite value is NaN.
+    """
+    if len(ys) <= limit:
+        return xs, ys
+    stretch = math.ceil(len(ys) / limit)
+    middle, level = [], []
+    for start in range(0, len(ys), stretch):
+        across, part = xs[start : start + stretch], ys[start : start + stretch]
+        total = sum(part)
+        if not math.isfinite(total):
+            part = [y for y in part if math.isfinite(y)]
+            total = sum(part)
+        middle.append(sum(across) / len(across))
+        level.append(total / len(part) if part else math.nan)
+    return middle, level
+
+
 @dataclass(frozen=True)
 class Thinned:
     """A curve in unbroken runs of finite points, and the places of the points that are not finite."""
@@ -105,17 +126,20 @@ def thin(xs: Sequence[float], ys: Sequence[float], limit: int = 600) -> Thinned:
 
     Each stretch keeps its lowest and its highest point, so a spike of a single step is still seen.
     """
-    points = list(zip(xs, ys, strict=True))
-    stretch = 1 if len(points) <= limit else math.ceil(2 * len(points) / limit)
+    stretch = 1 if len(ys) <= limit else math.ceil(2 * len(ys) / limit)
     runs: list[list[tuple[float, float]]] = [[]]
     gaps: list[tuple[float, float]] = []
-    for start in range(0, len(points), stretch):
-        part = points[start : start + stretch]
-        finite = [point for point in part if math.isfinite(point[1])]
-        broken = next((point for point in part if not math.isfinite(point[1])), None)
-        if finite:
-            extremes = {min(finite, key=lambda p: p[1]), max(finite, key=lambda p: p[1])}
-            runs[-1].extend(sorted(extremes))
+    for start in range(0, len(ys), stretch):
+        across, part = xs[start : start + stretch], ys[start : start + stretch]
+        broken = None
+        # One sum tells that all of a stretch is finite, much sooner than a look at each.
+        if not math.isfinite(sum(part)):
+            broken = next(((x, y) for x, y in zip(across, part, strict=True) if not math.isfinite(y)), None)
+            finite = [(x, y) for x, y in zip(across, part, strict=True) if math.isfinite(y)]
+            across, part = [x for x, _ in finite], [y for _, y in finite]
+        if part:
+            low, high = min(part), max(part)
+            runs[-1].extend(sorted({(across[part.index(low)], low), (across[part.index(high)], high)}))
         if broken is not None:
             gaps.append(broken)
             runs.append([])

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from maskwright.report.chart.axis import log_axis, nice_axis, smooth, span_axis, thin
+from maskwright.report.chart.axis import log_axis, means, nice_axis, smooth, span_axis, thin
 from maskwright.report.chart.drawing import SMALL, WIDE, Drawing, Size, cut, frame, width_of
 from maskwright.report.numbers import number, tick
 
-__all__ = ["Series", "line_chart"]
+__all__ = ["Series", "extremes", "line_chart", "smoothed"]
 
 SMOOTH_ABOVE = 200
 MARK_UP_TO = 60
@@ -52,15 +52,15 @@ def line_chart(
     draw = Drawing(size)
     if log_y:
         series = [_above_zero(one) for one in series]
-    usable = [(x, y) for one in series for x, y in zip(one.xs, one.ys, strict=True) if math.isfinite(y)]
+    usable = [level for one in series for level in extremes(one.ys)]
     if not usable:
         draw.text(size.width / 2, size.height / 2, "no finite value to draw", "label middle")
         return draw.svg(title, f"{title}: no finite value to draw.")
     references = [(label, y) for label, y in reference_lines if math.isfinite(y) and (y > 0 or not log_y)]
-    levels = [y for _, y in usable] + [y for _, y in references]
+    levels = usable + [y for _, y in references]
     levels += [] if y_from is None or log_y else [y_from]
-    all_xs = [x for one in series for x in one.xs]
-    first, last = min(all_xs), max(all_xs)
+    first = min(min(one.xs) for one in series if len(one.xs))
+    last = max(max(one.xs) for one in series if len(one.xs))
     # Steps are counted from 1, but an axis that begins with 0 is easier to read.
     x_axis = span_axis(0 if 0 < first <= 0.02 * last else first, last, 6 if size.width > SMALL.width else 3)
     y_axis = (log_axis if log_y else nice_axis)(min(levels), max(levels))
@@ -131,10 +131,7 @@ def _curve(
             for x, y in run:
                 draw.dot(*at(x, y), f"fill {colour}", tip(one.name, x, y))
     if many:
-        reach = len(one.ys) // 60
-        # On a scale of powers of ten the middle between 1 and 100 is 10.
-        middle = [math.exp(y) for y in smooth([math.log(y) for y in one.ys], reach)] if log_y else smooth(one.ys, reach)
-        for run in thin(one.xs, middle, 400).runs:
+        for run in thin(*smoothed(one.xs, one.ys, log_y), 400).runs:
             if len(run) > 1:
                 draw.path((at(x, y) for x, y in run), f"line {colour}")
     for x, y in raw.gaps:
@@ -143,14 +140,30 @@ def _curve(
         draw.parts.append(f'<path d="M{left:.1f} {top:.1f}l8 8m0 -8l-8 8" class="broken"><title>{mark}</title></path>')
 
 
+def smoothed(xs: Sequence[float], ys: Sequence[float], log_y: bool = False) -> tuple[Sequence[float], list[float]]:
+    """Return the smoothed copy of a curve: a line fitted to the sixtieth of all points on either side of each."""
+    if log_y:
+        # On a scale of powers of ten the middle between 1 and 100 is 10.
+        xs, logs = means(xs, [math.log(y) for y in ys])
+        return xs, [math.exp(y) for y in smooth(logs, len(logs) // 60)]
+    xs, ys = means(xs, ys)
+    return xs, smooth(ys, len(ys) // 60)
+
+
+def extremes(ys: Sequence[float]) -> list[float]:
+    """Return the lowest and the highest finite value; empty where there is none."""
+    finite = list(filter(math.isfinite, ys))
+    return [min(finite), max(finite)] if finite else []
+
+
 def _told(series: Sequence[Series], x_label: str) -> str:
     """Say in words what the curves show, for those who do not see them."""
     told = []
     for one in series:
-        finite = [(x, y) for x, y in zip(one.xs, one.ys, strict=True) if math.isfinite(y)]
+        finite = [at for at, y in enumerate(one.ys) if math.isfinite(y)]
         lost = len(one.ys) - len(finite)
         if finite:
-            (x0, y0), (x1, y1) = finite[0], finite[-1]
+            (x0, y0), (x1, y1) = ((one.xs[at], one.ys[at]) for at in (finite[0], finite[-1]))
             text = f"{one.name} goes from {number(y0)} at {x_label} {tick(x0)} to {number(y1)} at {x_label} {tick(x1)}"
             told.append(text + (f", {lost:,} values not finite" if lost else "") + ".")
     return " ".join(told)

@@ -58,10 +58,11 @@ class Drawing:
             f"{style}>{tip}</rect>"
         )
 
-    def path(self, points: Iterable[tuple[float, float]], css: str) -> None:
-        """Draw a line through points."""
+    def path(self, points: Iterable[tuple[float, float]], css: str, tip: str = "") -> None:
+        """Draw a line through points; ``tip`` is told when it is pointed at."""
         route = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        self.parts.append(f'<path d="M{route}" class="{css}"/>')
+        end = f"><title>{html.escape(tip)}</title></path>" if tip else "/>"
+        self.parts.append(f'<path d="M{route}" class="{css}"{end}')
 
     def dot(self, x: float, y: float, css: str, tip: str) -> None:
         """Draw a point that tells ``tip`` when it is pointed at."""
@@ -94,7 +95,14 @@ def cut(text: str, room: float) -> str:
     return text
 
 
-def frame(draw: Drawing, x_axis: Axis, y_axis: Axis, y_format: Callable[[float], str], label: str) -> None:
+def frame(
+    draw: Drawing,
+    x_axis: Axis,
+    y_axis: Axis,
+    y_format: Callable[[float], str],
+    label: str,
+    x_format: Callable[[float], str] = tick,
+) -> None:
     """Draw both axes with their ticks, and what they show below the right end."""
     left, top, right, bottom = draw.plot
     for value in y_axis.ticks:
@@ -103,7 +111,7 @@ def frame(draw: Drawing, x_axis: Axis, y_axis: Axis, y_format: Callable[[float],
         draw.text(left - 8, y + 4, y_format(value), "tick end")
     for value in x_axis.ticks:
         x = left + x_axis.place(value) * (right - left)
-        text = tick(value)
+        text = x_format(value)
         # The last mark is kept inside the drawing.
         draw.text(min(x, draw.size.width - width_of(text) / 2), bottom + 17, text, "tick middle")
     draw.text(right, draw.size.height - 6, label, "caption end")
