@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from maskwright.corpus import build as building
+from maskwright.corpus import builder
 from maskwright.corpus.build import Progress, add_tokens, build, build_from
 from maskwright.corpus.ledger import Ledger, TokenLedger, UnbalancedLedgerError
-from maskwright.corpus.read import Document
+from maskwright.corpus.prepare import Preparation
+from maskwright.corpus.read import Document, read
 from maskwright.corpus.store import Corpus
 from maskwright.errors import DataError, InputError
 from maskwright.text.tokenizer import Tokenizer
@@ -92,13 +94,13 @@ def test_sentences_without_a_token_are_counted(small: Tokenizer, tmp_path: Path)
 def test_losing_the_last_document_is_an_error(
     small: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = building._batches
+    whole = Preparation._row
 
-    def forgetful(texts: object) -> object:
-        *kept, last = whole(texts)  # type: ignore[arg-type]
-        return [*kept, last[:-1]]
+    def forgetful(self: Preparation, document: Document, ledger: Ledger) -> object:
+        row = whole(self, document, ledger)
+        return None if document.id == "d5" else row
 
-    monkeypatch.setattr(building, "_batches", forgetful)
+    monkeypatch.setattr(Preparation, "_row", forgetful)
     with pytest.raises(UnbalancedLedgerError, match=r"documents: 6 in, 5 kept or dropped .* 1 missing"):
         build_from(documents(), tmp_path / "out", small)
     assert list((tmp_path / "out").iterdir()) == []
@@ -108,15 +110,9 @@ def test_a_reader_that_loses_bytes_is_an_error(
     small: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.txt").write_text("the cat\n\nthe dog\n")
-    monkeypatch.setattr(building, "Reader", type("Lossy", (building.Reader,), {"__iter__": _without_last}))
+    monkeypatch.setattr(building, "read", lambda *given, **options: iter(list(read(*given, **options))[:-1]))
     with pytest.raises(UnbalancedLedgerError, match=r"bytes: 17 in, 10 kept or dropped .* 7 missing"):
         build(tmp_path / "a.txt", tmp_path / "out", small)
-
-
-def _without_last(self: object) -> object:
-    from maskwright.corpus.read import Reader
-
-    return iter(list(Reader.__iter__(self))[:-1])  # type: ignore[arg-type]
 
 
 def test_unbalanced_numbers_of_a_column_are_an_error() -> None:
@@ -131,7 +127,7 @@ def test_unbalanced_numbers_of_a_column_are_an_error() -> None:
 def test_same_input_gives_the_same_bytes(small: Tokenizer, tmp_path: Path) -> None:
     source = tmp_path / "in" / "a.txt"
     source.parent.mkdir()
-    source.write_text("\n\n".join(["The cat sat. A dog ate."] * 50), encoding="utf-8")
+    source.write_text("\n\n".join(f"The cat sat. A dog ate {n} mats." for n in range(50)), encoding="utf-8")
     moved = tmp_path / "elsewhere"
     build(source, tmp_path / "one", small, shard_bytes=300)
     source.parent.rename(moved)
@@ -179,23 +175,51 @@ def test_folder_that_holds_something_is_refused(small: Tokenizer, tmp_path: Path
     assert (tmp_path / "full" / "mine.doc").exists()
 
 
-def test_failed_build_takes_its_files_away(small: Tokenizer, tmp_path: Path) -> None:
-    row = json.dumps({"text": "the cat sat " * 200}) + "\n"
-    (tmp_path / "a.jsonl").write_text(row * 2_000 + "{\n")
-    written = []
-    with pytest.raises(DataError, match="line 2,001"):
-        build(
-            tmp_path / "a.jsonl", tmp_path / "out", small, shard_bytes=1 << 20,
-            progress=lambda _: written.extend((tmp_path / "out").iterdir()),
-        )  # fmt: skip
-    assert written and not list((tmp_path / "out").iterdir())
+def test_a_build_that_fails_before_its_first_shard_leaves_nothing(small: Tokenizer, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "the cat sat " * 200}) + "\n{\n")
+    with pytest.raises(DataError, match="line 2"):
+        build(tmp_path / "a.jsonl", tmp_path / "out", small)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_failed_build_goes_on_once_its_input_is_mended(small: Tokenizer, tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"the cat sat on {number} mats. a dog."}) + "\n" for number in range(400)]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(rows[:300]) + "{\n" + "".join(rows[300:]))
+    with pytest.raises(
+        DataError, match=r"line 301: .* finished shards \(\d+ documents\) stay in .* same command goes on"
+    ):
+        build(source, tmp_path / "out", small, shard_bytes=2_000)
+    kept = sorted((tmp_path / "out").glob("text-*.arrow"))
+    written = [path.stat().st_mtime_ns for path in kept]
+    with pytest.raises(InputError, match="holds an interrupted build with language en, and de is asked for"):
+        build(source, tmp_path / "out", small, language="de", shard_bytes=2_000)
+    (tmp_path / "b.jsonl").write_text(rows[0])
+    with pytest.raises(InputError, match=r"interrupted build of other input: a\.jsonl was file 1"):
+        build([tmp_path / "b.jsonl", source], tmp_path / "out", small, shard_bytes=2_000)
+    source.write_text("".join(rows))
+    build(source, tmp_path / "out", small, shard_bytes=2_000)
+    assert len(kept) > 2 and [path.stat().st_mtime_ns for path in kept] == written
+    build(source, tmp_path / "whole", small, shard_bytes=2_000)
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+def test_input_that_changed_where_it_was_read_is_refused(small: Tokenizer, tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"the cat sat on {number} mats. a dog."}) + "\n" for number in range(400)]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(rows) + "{\n")
+    with pytest.raises(DataError):
+        build(source, tmp_path / "out", small, shard_bytes=2_000)
+    source.write_text("".join([*rows[1:], rows[0]]))
+    with pytest.raises(InputError, match="input has changed since the build was interrupted"):
+        build(source, tmp_path / "out", small, shard_bytes=2_000)
 
 
 def test_full_disk_is_explained(small: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(building, "write_text", full)
+    monkeypatch.setattr(builder, "write_text", full)
     with pytest.raises(InputError, match="disk is full"):
         build_from(documents(), tmp_path / "out", small)
 
@@ -215,10 +239,10 @@ def test_unusable_options_are_refused(small: Tokenizer, tmp_path: Path) -> None:
 
 
 def test_progress_ends_at_the_whole(small: Tokenizer, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": "the cat sat . " * 20}) + "\n" for _ in range(9000)))
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": f"the cat sat on {n}"}) + "\n" for n in range(1200)))
     seen: list[Progress] = []
-    corpus = build(tmp_path / "a.jsonl", tmp_path / "out", small, progress=seen.append)
+    corpus = build(tmp_path / "a.jsonl", tmp_path / "out", small, shard_bytes=4_000, progress=seen.append)
     assert len(seen) >= 2
     assert seen == sorted(seen, key=lambda progress: progress.tokens)
-    assert seen[-1] == Progress(9000, corpus.tokens().tokens, 1.0)
-    assert 0 < seen[0].fraction < 1  # type: ignore[operator]
+    assert seen[-1] == Progress(1200, corpus.tokens().tokens, 1.0)
+    assert 0 < seen[0].fraction <= 1  # type: ignore[operator]

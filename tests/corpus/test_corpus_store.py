@@ -15,7 +15,7 @@ from maskwright.text.tokenizer import Tokenizer
 @pytest.fixture
 def corpus(small: Tokenizer, tmp_path: Path) -> Corpus:
     texts = (Document(f"d{number}", "The cat satted. " * (number % 5 + 1)) for number in range(40))
-    return build_from(texts, tmp_path / "corpus", small, shard_bytes=200)
+    return build_from(texts, tmp_path / "corpus", small, keep_duplicates=True, shard_bytes=200)
 
 
 def test_global_numbers_run_through_the_shards(corpus: Corpus) -> None:

@@ -21,16 +21,20 @@ from maskwright.cli import (
     corpus,
     doctor,
     evaluate,
+    families,
     fill,
     finetune,
     params,
     predict,
     pretrain,
     quickstart,
+    report,
     tokenizer,
+    verify,
 )
+from maskwright.cli.common import first_process
 from maskwright.config import explain
-from maskwright.errors import MaskwrightError, explain_os_error
+from maskwright.errors import MaskwrightError, Stopped, explain_os_error
 from maskwright.report.terminal import console
 
 __all__ = ["app", "main", "run"]
@@ -51,7 +55,10 @@ app.command(finetune.finetune)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
 app.command(params.params)
+app.command(families.families)
 app.command(convert.convert)
+app.command(verify.verify)
+app.command(report.report)
 
 
 def run(tokens: Sequence[str]) -> int:
@@ -66,6 +73,8 @@ def run(tokens: Sequence[str]) -> int:
         return _say(str(error), 1)
     except cyclopts.CycloptsError as error:
         return _say(f"{' '.join(str(error).split())}  (maskwright --help lists what there is)", 2)
+    except Stopped as error:
+        return _say(str(error), error.exit_code) if first_process() else error.exit_code
     except MaskwrightError as error:
         return _say(str(error), error.exit_code)
     except BrokenPipeError:

@@ -3,31 +3,28 @@
 A text is the set of its word shingles.  64 hash functions give each set a signature in which two sets agree in a share of
 places that is, on average, their Jaccard similarity (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900); texts that
 agree in a whole band of the signature are compared exactly.  So a reported pair is certain, and one at the threshold 0.7
-is missed with probability 2e-4 (2 % at 0.5).  Hashes come from BLAKE2b, so groups are the same in every process.
+is missed with probability 2e-4 (2 % at 0.5).  Groups are the same in every process.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwright.corpus.shingles import WORD, WordHashes, runs
 from maskwright.errors import ConfigError
 from maskwright.keys import Key
+from maskwright.text.table import scramble
 
-__all__ = ["WORD", "groups", "merge"]
+__all__ = ["LOWEST_THRESHOLD", "WORD", "band_keys", "groups", "merge", "shingles", "signatures", "similar"]
 
 PERMUTATIONS = 64
 ROWS = 3  # places in a band; 21 bands catch a pair of similarity s with probability 1 - (1 - s^3)^21
 LOWEST_THRESHOLD = 0.5
-# A run of letters and digits is a word; scripts written without spaces have one word a character.
-_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-
 _MULTIPLIERS = Key(0).stream("duplicates.multiply").words(PERMUTATIONS) | np.uint64(1)
 _OFFSETS = Key(0).stream("duplicates.add").words(PERMUTATIONS)
 
@@ -46,16 +43,17 @@ def groups(texts: Sequence[str], threshold: float = 0.7, *, shingle: int = 3) ->
         raise ConfigError(f"threshold: {threshold} is outside {LOWEST_THRESHOLD} to 1. 0.7 is a good start.")
     if shingle < 1:
         raise ConfigError(f"shingle: {shingle} words are no shingle. 3 suits short texts, 5 long ones.")
-    sets = _shingle_sets(texts, shingle)
+    hashes = WordHashes()
+    sets = [shingles(hashes(text), shingle) for text in texts]
     forest = _Forest(len(texts))
     compared: set[tuple[int, int]] = set()
-    for bucket in _buckets(_signatures(sets)):
+    for bucket in _buckets(signatures(sets)):
         for place, right in enumerate(bucket):
             for left in bucket[:place]:
                 if (left, right) in compared or forest.root(left) == forest.root(right):
                     continue
                 compared.add((left, right))
-                if _similar(sets[left], sets[right], threshold):
+                if similar(sets[left], sets[right], threshold):
                     forest.join(left, right)
     return forest.numbers()
 
@@ -95,45 +93,37 @@ class _Forest:
         return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 
-def _shingle_sets(texts: Sequence[str], shingle: int) -> list[NDArray[np.uint64]]:
-    """Return each text's sorted distinct shingle hashes; at least one a text."""
-    vocabulary: dict[str, int] = {}
-    sets = []
-    for text in texts:
-        words = WORD.findall(text.lower())
-        for word in words:
-            if word not in vocabulary:
-                vocabulary[word] = int.from_bytes(
-                    hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
-                )
-        hashes = np.array([vocabulary[word] for word in words], dtype=np.uint64)
-        size = min(shingle, len(words))
-        count = len(words) - size + 1
-        mixed = np.zeros(max(count, 1), dtype=np.uint64)
-        for place in range(size):
-            mixed = _scramble(mixed + hashes[place : place + count])
-        sets.append(np.unique(mixed))
-    return sets
+def shingles(words: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+    """Return the sorted distinct shingles of a text, given the hashes of its words; at least one."""
+    if len(words) == 0:
+        return np.zeros(1, np.uint64)
+    return np.unique(runs(words, min(size, len(words))))
 
 
-def _scramble(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser (Steele et al. 2014), so that sums of hashes stay hashes and word order counts."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
-
-
-def _signatures(sets: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+def signatures(sets: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """Return the minima of every set under every hash function, (N, PERMUTATIONS)."""
     if not sets:
         return np.zeros((0, PERMUTATIONS), dtype=np.uint64)
     flat = np.concatenate(sets)
     starts = np.cumsum([0, *(len(members) for members in sets[:-1])])
     columns = [
-        np.minimum.reduceat(_scramble(flat * multiplier + offset), starts)
+        np.minimum.reduceat(scramble(flat * multiplier + offset), starts)
         for multiplier, offset in zip(_MULTIPLIERS, _OFFSETS, strict=True)
     ]
     return np.stack(columns, axis=1)
+
+
+def band_keys(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return 128 bits for each band of each signature: (N, PERMUTATIONS) -> (N, bands, 2)."""
+    keys = []
+    for band, start in enumerate(range(0, PERMUTATIONS - ROWS + 1, ROWS)):
+        places = rows[:, start : start + ROWS]
+        key = np.full((len(rows), 2), band, np.uint64)
+        for place in range(ROWS):
+            key[:, 0] = scramble(key[:, 0] + places[:, place])
+            key[:, 1] = scramble(key[:, 1] ^ key[:, 0])
+        keys.append(key)
+    return np.stack(keys, axis=1)
 
 
 def _buckets(signatures: NDArray[np.uint64]) -> list[list[int]]:
@@ -147,7 +137,8 @@ def _buckets(signatures: NDArray[np.uint64]) -> list[list[int]]:
     return [list(bucket) for bucket in found]
 
 
-def _similar(left: NDArray[np.uint64], right: NDArray[np.uint64], threshold: float) -> bool:
+def similar(left: NDArray[Any], right: NDArray[Any], threshold: float) -> bool:
+    """Whether two sets, sorted, have at least this Jaccard similarity."""
     shorter, longer = sorted((len(left), len(right)))
     if shorter < threshold * longer:
         return False

@@ -31,11 +31,20 @@ class _Counts(BaseModel):
 
 
 class Ledger(_Counts):
-    """Plain numbers.  Bytes are those of the files after decompression."""
+    """Plain numbers.
+
+    A byte is a byte of UTF-8, after decompression and re-coding: a file in GB18030 counts as if it had been written in
+    UTF-8, and what its encoding does not know counts as it stands there, as bad bytes.  Of a table that is not text
+    (Parquet, Arrow) only the column that is read counts.  Bytes on disk are told apart, in ``bytes_on_disk``.
+    """
 
     files: int = 0
     files_skipped: Counter[str] = Field(default_factory=Counter)
     """By reason."""
+    encodings: Counter[str] = Field(default_factory=Counter)
+    """Text files by the encoding they were read in."""
+    bytes_on_disk: int = 0
+    """Bytes of the files as they lie there, compressed where they are; grows while they are read."""
 
     documents_read: int = 0
     documents_kept: int = 0
@@ -60,6 +69,15 @@ class Ledger(_Counts):
 
     chars: int = 0
     sentences: int = 0
+
+    def add(self, other: Ledger) -> None:
+        """Add every number of another ledger to this one."""
+        for name in type(self).model_fields:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, Counter):
+                mine.update(theirs)
+            else:
+                setattr(self, name, mine + theirs)
 
     def check(self) -> None:
         """Raise UnbalancedLedgerError unless everything read is accounted for."""

@@ -1,7 +1,7 @@
 """The manifest of a corpus: what its folder holds, checked when it is read.
 
     manifest.json                 this
-    text-00000.arrow              documents: id, text, sentence_ends (characters)
+    text-00000.arrow              documents: id, text, sentence_ends, for Chinese word_ends (characters)
     tokens-<fp8>-00000.arrow      the same documents for one tokenizer: ids, starts_word, sentence_ends (tokens)
     tokenizer-<fp8>/              that tokenizer
 
@@ -30,12 +30,15 @@ __all__ = [
     "Shard",
     "TextShard",
     "TokenShard",
+    "WordRule",
     "file_sha256",
     "new_file",
 ]
 
 MANIFEST = "manifest.json"
 SentenceRule = Literal["auto", "lines"]
+WordRule = Literal["vocabulary", "rjieba"]
+"""Who says where a word begins: the pieces of the vocabulary, or for Chinese characters the ends stored with the text."""
 
 
 class _Entry(BaseModel):
@@ -76,11 +79,16 @@ class Column(_Entry):
 
 
 class Manifest(_Entry):
-    """What is in the folder.  ``fingerprint`` is over texts and sentence ends: not over names, paths or shard sizes."""
+    """What is in the folder.
+
+    ``fingerprint`` is chained over the documents, h = sha256(h + sha256(document)), where a document is its text, sentence ends
+    and word ends: not names, paths or shard sizes.
+    """
 
     schema_version: Literal[1] = 1
     language: str
     sentence_rule: SentenceRule
+    word_rule: WordRule = "vocabulary"
     fingerprint: str
     shards: list[TextShard]
     columns: list[Column]
@@ -92,7 +100,10 @@ class Manifest(_Entry):
         file = folder / MANIFEST
         if not file.is_file():
             if any(folder.glob("text-*.arrow*")):
-                raise InputError(f"corpus: {folder} holds an interrupted build. Remove the folder and build it again.")
+                raise InputError(
+                    f"corpus: {folder} holds an interrupted build. The same maskwright corpus build goes on with it; "
+                    "or remove the folder and build again."
+                )
             raise InputError(
                 f"corpus: {folder} holds no corpus (no {MANIFEST}). Build one with: maskwright corpus build."
             )

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.corpus.store import Corpus, TokenColumn
+from maskwright.corpus.store import Corpus, TokenColumn, TokenShard
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["piece_counts", "summary"]
 
 LENGTH_EDGES = (8, 16, 32, 64, 128, 256, 512)
 """A sentence is counted at the first edge that is not below its length in tokens, or beyond the last."""
+DOCUMENT_EDGES = (32, 128, 512, 2_048, 8_192, 32_768, 131_072)
+"""The same for documents."""
 
 
 def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: int = 20) -> dict[str, Any]:
-    """Return documents, sentences, tokens, their lengths, the most frequent pieces and the ledger, all JSON-ready.
+    """Return documents, sentences, tokens, lengths of both, the most frequent pieces and the ledger, all JSON-ready.
 
     ``tokenizer`` chooses the token column, by default the one the corpus was built with; ``top`` is how many pieces
     are named. Shares are of the tokens, 0 to 1; the entropy is in nats a token.
@@ -29,7 +31,8 @@ def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: in
     column = corpus.tokens(tokenizer)
     reader = corpus.tokenizer(column.tokenizer_fingerprint)
     counts_V = piece_counts(column, reader.vocab_size)
-    lengths = np.concatenate([np.diff(shard.sentence_ends, prepend=np.int32(0)) for shard in column.shards])
+    sentences = [np.diff(shard.sentence_ends, prepend=np.int32(0)) for shard in column.shards]
+    documents = [np.diff(_token_ends(shard), prepend=np.int32(0)) for shard in column.shards]
     share_V = counts_V / column.tokens
     seen = share_V[counts_V > 0]
     frequent = np.argsort(-counts_V, kind="stable")[: min(top, len(seen))]
@@ -37,6 +40,7 @@ def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: in
         "fingerprint": corpus.fingerprint,
         "language": corpus.language,
         "sentence_rule": corpus.sentence_rule,
+        "word_rule": corpus.manifest.word_rule,
         "documents": corpus.documents,
         "sentences": corpus.sentences,
         "chars": corpus.chars,
@@ -44,7 +48,8 @@ def summary(corpus: Corpus, tokenizer: Tokenizer | str | None = None, *, top: in
         "tokens": column.tokens,
         "unknown_share": column.unknown / column.tokens,
         "tokens_a_sentence": column.tokens / column.sentences,
-        "sentence_lengths": _histogram(lengths),
+        "sentence_lengths": _histogram(sentences, LENGTH_EDGES, "sentences"),
+        "document_lengths": _histogram(documents, DOCUMENT_EDGES, "documents"),
         "pieces_used": len(seen),
         "vocab_size": reader.vocab_size,
         "frequent_pieces": [
@@ -66,7 +71,14 @@ def piece_counts(column: TokenColumn, vocab_size: int) -> NDArray[np.int64]:
     return counts_V
 
 
-def _histogram(lengths: NDArray[np.int32]) -> list[dict[str, int | None]]:
-    """Sentences by length: {"up_to": longest counted here or None, "sentences": count}."""
-    counts = np.bincount(np.searchsorted(LENGTH_EDGES, lengths), minlength=len(LENGTH_EDGES) + 1)
-    return [{"up_to": edge, "sentences": int(count)} for edge, count in zip((*LENGTH_EDGES, None), counts, strict=True)]
+def _token_ends(shard: TokenShard) -> NDArray[np.int32]:
+    """Tokens of the shard by the end of each document."""
+    return np.append(np.int32(0), shard.sentence_ends)[shard.document_ends]
+
+
+def _histogram(lengths: list[NDArray[np.int32]], edges: tuple[int, ...], name: str) -> list[dict[str, int | None]]:
+    """By length: {"up_to": longest counted here or None, ``name``: count}."""
+    counts = np.zeros(len(edges) + 1, np.int64)
+    for each in lengths:
+        counts += np.bincount(np.searchsorted(edges, each), minlength=len(counts))
+    return [{"up_to": edge, name: int(count)} for edge, count in zip((*edges, None), counts, strict=True)]

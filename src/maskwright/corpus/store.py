@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from maskwright.corpus.ledger import Ledger
 from maskwright.corpus.manifest import Column, Manifest, Shard, TextShard, file_sha256
 from maskwright.corpus.manifest import TokenShard as TokenEntry
-from maskwright.corpus.shards import TEXT_COLUMNS, TOKEN_COLUMNS, Text, read_batch
+from maskwright.corpus.shards import TEXT_COLUMNS, TOKEN_COLUMNS, read_batch
 from maskwright.errors import DataError, InputError
 from maskwright.text.tokenizer import Tokenizer
 
@@ -172,9 +172,9 @@ class Corpus:
                 raise DataError(f"{found}, {shard.bytes:,} bytes in the manifest. Build the corpus again.", file=path)
         return corpus
 
-    def verify(self) -> None:
-        """Hash every shard; raises DataError naming the first that is not what was written."""
-        for shard in self._shards():
+    def verify(self, tokenizer: Tokenizer | str | None = None) -> None:
+        """Hash every shard, or only the tokens of a tokenizer; raises DataError naming the first that was changed."""
+        for shard in self._shards() if tokenizer is None else self._column(tokenizer).shards:
             path = self.folder / shard.name
             if file_sha256(path) != shard.sha256:
                 raise DataError("its bytes have changed since the corpus was built. Build the corpus again.", file=path)
@@ -197,15 +197,14 @@ class Corpus:
         row = document - (self._document_ends[place] - shard.documents)
         return batch.column("id")[row].as_py(), batch.column("text")[row].as_py()
 
-    def texts(self, shard: TextShard) -> list[Text]:
-        """Return the texts of one shard with their sentence ends."""
-        columns = (self._text_batch(shard).column(name).to_pylist() for name in TEXT_COLUMNS)
-        return [Text(*row) for row in zip(*columns, strict=True)]
+    def texts(self, shard: TextShard) -> pa.RecordBatch:
+        """Return the documents of one shard: id, text, sentence_ends, for Chinese also word_ends; positions in characters."""
+        return read_batch(self.folder / shard.name, TEXT_COLUMNS, shard.documents)
 
     def _text_batch(self, shard: TextShard) -> pa.RecordBatch:
         # Texts are compressed by the shard, so the one unpacked last is kept.
         if self._last_read is None or self._last_read[0] != shard.name:
-            self._last_read = (shard.name, read_batch(self.folder / shard.name, TEXT_COLUMNS, shard.documents))
+            self._last_read = (shard.name, self.texts(shard))
         return self._last_read[1]
 
     def _column(self, tokenizer: Tokenizer | str | None) -> Column:

@@ -11,6 +11,7 @@ windows 0.1 s).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from sentencex import segment
@@ -21,6 +22,7 @@ __all__ = ["line_ends", "sentence_ends"]
 
 WINDOW = 1024
 """Characters handed to sentencex at once, unless a single sentence is longer."""
+_WIDE_SPACE = re.compile(r"[^\S\x00-\x7f]")
 
 
 def sentence_ends(text: str, language: str = "en") -> list[int]:
@@ -29,53 +31,64 @@ def sentence_ends(text: str, language: str = "en") -> list[int]:
     ``language`` is an ISO 639-1 code; sentencex falls back to general rules where it has none for that language.
     """
     text = sound(text)
-    ends = (end for begin, stop in _lines(text) for end in _ends_in_line(text, begin, stop, language))
-    return _join_blank(text, ends)
+    if not text.isascii():
+        # sentencex slices at the byte after a white space, and panics where that one is longer (NBSP before an initial).
+        text = _WIDE_SPACE.sub(" ", text)
+    return _join_blank(_sentences(text, language))
 
 
 def line_ends(text: str) -> list[int]:
     """Return the position after each line of ``text``: for corpora that hold one sentence a line, as BERT's own do."""
-    return _join_blank(text, (stop for _, stop in _lines(text)))
+    return _join_blank(_lines(text))
 
 
-def _lines(text: str) -> Iterator[tuple[int, int]]:
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text with their ends.  Not splitlines: that one cuts at U+2028 and others too."""
     begin = 0
     while begin < len(text):
         stop = text.find("\n", begin) + 1 or len(text)
-        yield begin, stop
+        yield text[begin:stop]
         begin = stop
 
 
-def _ends_in_line(text: str, begin: int, stop: int, language: str) -> Iterator[int]:
-    """Yield the sentence ends within text[begin:stop], which holds a line end at most as its last character."""
-    width = WINDOW
-    while stop - begin > width:
-        sentences = segment(language, text[begin : begin + width])
+def _sentences(text: str, language: str) -> Iterator[str]:
+    for line in _lines(text):
+        if len(line) <= WINDOW:
+            yield from _split(line, language)
+        else:
+            yield from _split_windows(line, language)
+
+
+def _split(line: str, language: str) -> list[str]:
+    # Whatever sentencex makes of the white space around them, together they are the line again.
+    sentences: list[str] = segment(language, line)
+    known = sum(map(len, sentences[:-1]))
+    return [*sentences[:-1], line[known:]]
+
+
+def _split_windows(line: str, language: str) -> Iterator[str]:
+    begin, width = 0, WINDOW
+    while len(line) - begin > width:
+        sentences = segment(language, line[begin : begin + width])
         if len(sentences) < 2:
             width *= 2
             continue
         # The window may have cut the last sentence; the next window begins with it.
-        for sentence in sentences[:-1]:
-            begin += len(sentence)
-            yield begin
+        yield from sentences[:-1]
+        begin += sum(map(len, sentences[:-1]))
         width = WINDOW
-    for sentence in segment(language, text[begin:stop])[:-1]:
-        begin += len(sentence)
-        yield begin
-    yield stop
+    yield from _split(line[begin:], language)
 
 
-def _join_blank(text: str, ends: Iterable[int]) -> list[int]:
-    joined: list[int] = []
-    begin = 0
-    for end in ends:
-        if not text[begin:end].isspace():
-            joined.append(end)
-        elif joined:
-            joined[-1] = end
-        else:
-            continue
-        begin = end
-    if not joined and text:
-        joined.append(len(text))
-    return joined
+def _join_blank(sentences: Iterable[str]) -> list[int]:
+    ends: list[int] = []
+    at = 0
+    for sentence in sentences:
+        at += len(sentence)
+        if not sentence.isspace():
+            ends.append(at)
+        elif ends:
+            ends[-1] = at
+    if not ends and at:
+        ends.append(at)
+    return ends
