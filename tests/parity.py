@@ -1,46 +1,81 @@
 """The one parity function: a model of ours and one of the transformers library on the same inputs."""
 
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import nn
 
 from maskwright.checkpoint.keys import export
-from maskwright.model import Model
+from maskwright.model import Model, Output, load
 from maskwright.nn.layout import Ragged
+from maskwright.text.tokenizer import Tokenizer
 from small import rectangle
 
 LENGTHS = (9, 1, 17, 4)
-OUTPUTS = ("pooler_output", "prediction_logits", "seq_relationship_logits", "logits")
+OUTPUTS = (
+    "pooler_output", "prediction_logits", "seq_relationship_logits", "sop_logits", "logits", "start_logits", "end_logits",
+)  # fmt: skip
+
+Pairs = dict[str, tuple[torch.Tensor, torch.Tensor]]
+
+
+def their_model(name: str, config: Mapping[str, Any]) -> nn.Module:
+    """A random model of the transformers library in which every parameter matters."""
+    import transformers
+
+    kind = getattr(transformers, name)
+    torch.manual_seed(0)
+    model = kind(kind.config_class(**config)).eval()
+    with torch.no_grad():  # biases and norms start at 0 and 1, where forgetting them would not show
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def ours_of(theirs: Any, tokenizer: Tokenizer, folder: Path) -> Model:
+    """The same model, read from the folder that the transformers library writes."""
+    theirs.save_pretrained(folder)
+    tokenizer.save(folder)
+    return load(folder)
+
+
+def compared(ours: Model, theirs: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Run both with padding and yield (what, ours, theirs): all hidden states on both layouts, all outputs, all gradients."""
+    ids, mask, types = rectangle(LENGTHS, ours.tokenizer.vocab_size)
+    real, net = mask.bool(), ours.net
+    if net.embed.segment is None or net.embed.segment.num_embeddings == 1:
+        types = torch.zeros_like(types)
+    known = inspect.signature(theirs.forward).parameters
+    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if "choice" in net.heads:  # two sequences of two choices
+        given = {name: value.view(2, 2, -1) for name, value in given.items()}
+    expected = theirs(
+        **{name: value for name, value in given.items() if name in known}, output_hidden_states=True, return_dict=True
+    )
+    found: Output = ours(*given.values())
+    flat = [each[real] for each in (ids, torch.arange(ids.shape[1]).expand_as(ids), types)]
+    pairs: Pairs = {}
+    for layout, states in (("ragged", net(*flat, Ragged.of(list(LENGTHS)))), ("grid", found.hidden_states)):
+        for number, (a, b) in enumerate(zip(states, expected.hidden_states, strict=True)):
+            pairs[f"hidden state {number}, {layout}"] = (a if layout == "ragged" else a[real], b[real])
+    for output in OUTPUTS:
+        if (b := getattr(expected, output, None)) is not None:
+            a = getattr(found, output)
+            pairs[output] = (a[real], b[real]) if b.shape[:2] == mask.shape else (a, b)
+    yield from ((what, a, b) for what, (a, b) in pairs.items())
+    yield from ((what, a, b) for what, (a, b) in _gradients(ours, theirs, pairs).items())
 
 
 def assert_parity(ours: Model, theirs: nn.Module, tolerance: float = 1e-5) -> None:
-    """Hold all hidden states, all logits and all gradients together, with padding and two segments, on both layouts.
-
-    Differences are relative to the largest value of each tensor, or to 1 where that is larger.
-    """
-    ids, mask, types = rectangle(LENGTHS, ours.tokenizer.vocab_size)
-    expected = theirs(input_ids=ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True)
-    outputs = {name: getattr(expected, name) for name in OUTPUTS if getattr(expected, name, None) is not None}
-    name = type(theirs).__name__
-    if name in ("BertForMaskedLM", "BertForNextSentencePrediction"):
-        outputs["prediction_logits" if name == "BertForMaskedLM" else "seq_relationship_logits"] = outputs.pop("logits")
-    real = mask.bool()
-    found = ours(ids, mask, types)
-    flat = [each[real] for each in (ids, torch.arange(ids.shape[1]).expand_as(ids), types)]
-    pairs: Pairs = {}
-    for layout, states in (("ragged", ours.net(*flat, Ragged.of(list(LENGTHS)))), ("grid", found.hidden_states)):
-        for number, (a, b) in enumerate(zip(states, expected.hidden_states, strict=True)):
-            pairs[f"hidden state {number}, {layout}"] = (a if layout == "ragged" else a[real], b[real])
-    for output, b in outputs.items():
-        a = getattr(found, output)
-        pairs[output] = (a[real], b[real]) if b.shape[:2] == mask.shape else (a, b)
-    pairs |= _gradients(ours, theirs, pairs)
-    for what, (a, b) in pairs.items():
+    """Hold everything together.  Differences are relative to the largest value of each tensor, or to 1 where that is larger."""
+    for what, a, b in compared(ours, theirs):
         assert a.shape == b.shape, what
         apart = float((a - b).detach().abs().max() / b.detach().abs().max().clamp(min=1.0))
         assert apart <= tolerance, f"{what} is {apart:.1e} apart"
-
-
-Pairs = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
@@ -53,9 +88,13 @@ def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
             noise = torch.randn(pair[side].shape, generator=generator) / pair[side].shape[-1]
             total = total + (pair[side] * noise).sum()
         total.backward()
-    for parameter in ours.net.parameters():
-        parameter.data, parameter.grad = parameter.grad, None  # so that the key table names the gradients
+    values = {parameter: parameter.data for parameter in ours.net.parameters()}
+    for parameter in values:
+        assert parameter.grad is not None
+        parameter.data = parameter.grad.clone()  # so that the key table names the gradients
     mine = export(ours.family, ours.net, base_only=type(theirs).__name__ == ours.family.base)
+    for parameter, value in values.items():
+        parameter.data, parameter.grad = value, None
     expected = dict(theirs.named_parameters())
     assert mine.keys() == expected.keys()
     return {f"gradient of {key}": (value, expected[key].grad) for key, value in mine.items()}

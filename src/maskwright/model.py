@@ -27,7 +27,7 @@ from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
 from maskwright.keys import Key
 from maskwright.machine import seeded
-from maskwright.nn.layout import Grid
+from maskwright.nn.layout import Grid, Layout
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["Model", "Output", "batches_of", "create", "load"]
@@ -36,8 +36,14 @@ __all__ = ["Model", "Output", "batches_of", "create", "load"]
 class Output:
     """What a call returns: the field's names, each computed when it is asked for."""
 
-    def __init__(self, model: Model, states: list[Tensor], batch: int, length: int) -> None:
-        self._model, self._states, self._shape = model, states, (batch, length)
+    def __init__(self, model: Model, states: list[Tensor], layout: Grid, choices: int = 1) -> None:
+        self._model, self._states, self._layout, self._choices = model, states, layout, choices
+        self._shape = layout.batch, layout.length
+
+    def _scores(self, head: str) -> Tensor:
+        """Scores of a head: (B, ...) of one that reads whole sequences, (B, S, ...) of one that reads every token."""
+        scores = self._model.scores(head, self._states[-1], self._layout)
+        return scores.view(*self._shape, -1) if self._model.head(head).reads == "tokens" else scores
 
     @property
     def last_hidden_state(self) -> Tensor:
@@ -52,27 +58,45 @@ class Output:
     @cached_property
     def pooler_output(self) -> Tensor:
         """(B, D)."""
-        return self._model.pooled(self.last_hidden_state[:, 0])
+        return self._scores("pooler")
 
     @cached_property
     def prediction_logits(self) -> Tensor:
-        """(B, S, V)."""
-        out: Tensor = self._model.head("mlm")(self.last_hidden_state)
-        return out
+        """(B, S, V), of the masked LM head."""
+        return self._scores("mlm")
 
     @cached_property
     def seq_relationship_logits(self) -> Tensor:
-        """(B, 2)."""
-        out: Tensor = self._model.head("nsp")(self.pooler_output)
-        return out
+        """(B, 2), of the next-sentence head."""
+        return self._scores("nsp")
+
+    @cached_property
+    def sop_logits(self) -> Tensor:
+        """(B, 2), of the sentence-order head."""
+        return self._scores("sop")
+
+    @cached_property
+    def start_logits(self) -> Tensor:
+        """(B, S): where an answer begins."""
+        return self._scores("answers")[..., 0]
+
+    @cached_property
+    def end_logits(self) -> Tensor:
+        """(B, S): where an answer ends."""
+        return self._scores("answers")[..., 1]
 
     @cached_property
     def logits(self) -> Tensor:
-        """(B, C) of the classification head; without one, (B, S, V) of the masked LM head."""
-        if "classify" in self._model.net.heads:
-            out: Tensor = self._model.head("classify")(self.pooler_output)
-            return out
-        return self.prediction_logits
+        """Scores of the first of these heads that there is.
+
+        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), mlm (B, S, V), nsp (B, 2).
+        """
+        heads = ("classify", "tokens", "choice", "rtd", "mlm", "nsp")
+        name = next((name for name in heads if name in self._model.net.heads), "mlm")
+        scores = self._scores(name)
+        if name == "choice":
+            return scores.view(-1, self._choices)
+        return scores[..., 0] if name == "rtd" else scores
 
 
 class Model(nn.Module):
@@ -119,13 +143,18 @@ class Model(nn.Module):
         present = self.net.head_outputs().get(name)
         if present is None or (outputs and present != outputs):
             fresh = self.family.heads[name].build(self.net, outputs)
+            if fresh.reads == "pooled":
+                self.add_head("pooler")
             self.net.initialise(fresh)
-            self.net.heads[name] = fresh.to(self.device)
+            self.net.heads[name] = fresh.to(self.device).train(self.training)
         return self.net.heads[name]
 
     def keep_heads(self, *names: str) -> None:
-        """Remove every other head."""
-        for name in set(self.net.heads) - set(names):
+        """Remove every other head, but for the pooler where one of these reads it."""
+        kept = set(names)
+        if any(self.net.heads[name].reads == "pooled" for name in kept.intersection(self.net.heads)):
+            kept.add("pooler")
+        for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 
     def states(self, batch: Batch) -> list[Tensor]:
@@ -142,25 +171,44 @@ class Model(nn.Module):
         out: Tensor = self.head("pooler")(first_BD)
         return out
 
+    def scores(self, name: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
+        """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others."""
+        head = self.head(name)
+        match head.reads:
+            case "tokens":
+                read = hidden_TD
+            case "mean":
+                read = layout.mean(hidden_TD)
+            case reads:
+                read = hidden_TD[layout.first_B]
+                read = self.pooled(read) if reads == "pooled" else read
+        out: Tensor = head(read)
+        return out
+
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Output:
-        """Run rectangular tensors, all (B, S) int64.
+        """Run rectangular tensors, all (B, S) int64; for multiple choice (B, choices, S), of which each choice is a sequence.
 
         attention_mask: 1 for tokens and 0 for padding, default all ones; token_type_ids: default all 0.
 
-        Raises ConfigError for a shape that is not (B, S), or for a sequence longer than the positions there are.
+        Raises ConfigError for another shape, or for a sequence longer than the positions there are.
         """
-        if input_ids.dim() != 2:
-            raise ConfigError(f"input_ids must be (B, S), not {tuple(input_ids.shape)}")
-        batch, length = input_ids.shape
+        choices = input_ids.shape[1] if input_ids.dim() == 3 and "choice" in self.net.heads else 1
+        if input_ids.dim() != 2 and choices == 1:
+            raise ConfigError(
+                f"input_ids must be (B, S), or (B, choices, S) with a choice head, not {tuple(input_ids.shape)}"
+            )
+        length = input_ids.shape[-1]
+        input_ids = input_ids.reshape(-1, length)
+        batch = len(input_ids)
         if length > self.spec.longest:
             raise ConfigError(f"input_ids has {length} places; this model has {self.spec.longest} positions")
-        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids.reshape(-1, length)
         positions = torch.arange(length, device=input_ids.device).expand(batch, length)
-        layout = Grid(batch, length, None if attention_mask is None else attention_mask.bool())
+        layout = Grid(batch, length, None if attention_mask is None else attention_mask.reshape(-1, length).bool())
         states = self.net(input_ids.flatten(), positions.flatten(), types.flatten(), layout)
-        return Output(self, states, batch, length)
+        return Output(self, states, layout, choices)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> NDArray[np.float32]:
@@ -173,11 +221,9 @@ class Model(nn.Module):
         self.eval()
         vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
         for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
+            batch = batch.to(self.device)
             hidden_TD = self.hidden(batch).float()
-            rows = batch.layout.row.to(hidden_TD.device)  # type: ignore[union-attr]
-            sums = hidden_TD.new_zeros(len(batch.examples) + 1, self.spec.width).index_add_(0, rows, hidden_TD)
-            lengths = batch.layout.cu.diff().to(sums.device)  # type: ignore[union-attr]
-            vectors[list(batch.examples)] = (sums[:-1] / lengths[:, None]).cpu().numpy()
+            vectors[list(batch.examples)] = batch.layout.mean(hidden_TD).cpu().numpy()
         self.train(was_training)
         return vectors
 
@@ -209,10 +255,11 @@ def load(name: str | Path) -> Model:
 
 def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:
     """Build a model with fresh weights, the same for the same seed."""
+    family = family_of(spec.family)
     with seeded(seed):
-        net = Net(spec)
+        net = Net(family.fit_padding(spec, tokenizer.pad_id))
         net.initialise()
-    return Model(family_of(spec.family), net, tokenizer)
+    return Model(family, net, tokenizer)
 
 
 def batches_of(

@@ -51,6 +51,10 @@ class Pass:
         """(B, D): the pooler's output for each sequence."""
         return self.model.pooled(self.hidden_TD[self.batch.layout.first_B])
 
+    def scores(self, head: str) -> Tensor:
+        """What a head makes of what it reads: all tokens, the first ones, or the pooler's output."""
+        return self.model.scores(head, self.hidden_TD, self.batch.layout)
+
 
 class Objective(nn.Module):
     """Base of objectives and tasks.

@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from safetensors.torch import load_file, save_file
 from maskwright.checkpoint.folder import CARD, Card
 from maskwright.checkpoint.seal import sealed_folder, verify
 from maskwright.errors import CheckpointError, InputError
-from maskwright.model import Model, load
+from maskwright.families import FAMILIES
+from maskwright.model import Model, create, load
+from maskwright.text.tokenizer import Tokenizer
+from tiny_families import tiny_spec
 
 HEADS = ("pooler", "mlm", "nsp", "classify")
 
@@ -162,7 +166,7 @@ def test_a_classifier_s_bias_without_a_dimension_is_refused(saved: Path) -> None
     [
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map asks for code"),
         ({"mystery_knob": 3}, "unknown fields 'mystery_knob'"),
-        ({"model_type": "gpt9"}, "model_type is 'gpt9'; this version reads 'bert'"),
+        ({"model_type": "gpt9"}, "model_type is 'gpt9'; this version reads 'bert', 'roberta'"),
         ({"model_type": ["bert"]}, "model_type is"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"is_decoder": True}, "is_decoder is True"),
@@ -180,12 +184,96 @@ def test_a_classifier_s_bias_without_a_dimension_is_refused(saved: Path) -> None
         ({"vocab_size": 10**12}, "these sizes make [0-9,]+ parameters"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; a whole number"),
         ({"vocab_size": float("inf")}, "vocab_size is inf; a whole number"),
+        ({"classifier_dropout": 1}, "classifier_dropout is 1; a number"),
     ],
 )  # fmt: skip
 def test_a_configuration_that_is_not_understood_is_refused(foreign: Path, changes: dict, said: str) -> None:
     edit_config(foreign, **changes)
     with pytest.raises(CheckpointError, match=said):
         load(foreign)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "said"),
+    [
+        ("roberta", {"max_position_embeddings": 1}, r"max_position_embeddings is 1; positions count from pad_token_id \+ 1 = 1"),
+        ("roberta", {"pad_token_id": -1}, "pad_token_id is -1; a whole number from 0"),
+        ("roberta", {"pad_token_id": "1"}, "pad_token_id is '1'; a whole number from 0"),
+        ("ernie", {"task_type_vocab_size": 0}, "task_type_vocab_size is 0; a whole number from 1"),
+        ("albert", {"num_hidden_groups": 0}, "num_hidden_groups is 0; a whole number"),
+        ("albert", {"num_hidden_layers": 10**9}, "1,000,000,000 layers; the limit is 10,000"),
+        ("albert", {"inner_group_num": 10**9}, "these sizes make [0-9,]+ parameters"),
+        ("albert", {"embedding_size": 10**9}, "these sizes make [0-9,]+ parameters"),
+        ("albert", {"gap_size": 3}, "gap_size is 3; Maskwright's ALBERT has 0 only"),
+        ("electra", {"summary_type": "mean"}, "summary_type is 'mean'; Maskwright's ELECTRA has 'first' only"),
+        ("electra", {"embedding_size": True}, "embedding_size is True; a whole number"),
+        ("distilbert", {"qa_dropout": 0.5}, "qa_dropout is 0.5; Maskwright's DistilBERT has 0.1 only"),
+        ("distilbert", {"n_heads": 5}, "dim 24 is not a multiple of n_heads 5"),
+        ("modernbert", {"attention_bias": True}, "attention_bias is True; Maskwright's ModernBERT has False only"),
+        ("modernbert", {"classifier_pooling": "max"}, "classifier_pooling is 'max'; known: cls, mean"),
+        ("modernbert", {"local_attention": 1}, "local_attention is 1; a whole number from 2"),
+        ("modernbert", {"embedding_dropout": 0.5}, "embedding_dropout is 0.5; Maskwright's ModernBERT has 0.0 there too"),
+        ("modernbert", {"hidden_size": 21}, "hidden_size 21 over num_attention_heads 3 is odd; rotation needs pairs"),
+        ("modernbert", {"num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000; no more than 10,000"),
+        ("modernbert", {"layer_types": ["full_attention"]}, "layer_types must name full_attention or sliding_attention"),
+        ("modernbert", {"layer_types": 3}, "layer_types must name full_attention or sliding_attention"),
+        ("modernbert", {"global_attn_every_n_layers": 0, "layer_types": None}, "global_attn_every_n_layers is 0"),
+        ("modernbert", {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "rope_type of full_attention is 'yarn'"),
+        ("modernbert", {"rope_parameters": {"full_attention": {"rope_theta": "big"}}}, "rope_theta of full_attention is 'big'"),
+        ("modernbert", {"rope_parameters": [1]}, "rope_parameters is"),
+    ],
+)  # fmt: skip
+def test_a_configuration_of_another_family_that_is_not_understood_is_refused(
+    tmp_path: Path, tokenizer: Tokenizer, family: str, changes: dict, said: str
+) -> None:
+    create(tiny_spec(family), tokenizer, seed=0).save(tmp_path / "model")
+    (tmp_path / "model" / CARD).unlink()
+    edit_config(tmp_path / "model", **changes)
+    with pytest.raises(CheckpointError, match=said):
+        load(tmp_path / "model")
+
+
+def test_older_folders_say_a_modernbert_s_layers_and_wavelengths_in_fields_of_their_own(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    model = create(tiny_spec("modernbert"), tokenizer, seed=0)
+    model.save(tmp_path / "model")
+    (tmp_path / "model" / CARD).unlink()
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    del config["layer_types"], config["rope_parameters"]
+    path.write_text(json.dumps(config | {"global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 500.0}))  # fmt: skip
+    assert load(tmp_path / "model").spec == replace(model.spec, stack=replace(model.spec.stack, local_theta=500.0))
+
+
+@pytest.mark.parametrize("family", [entry.name for entry in FAMILIES])
+def test_a_tensor_that_is_missing_or_left_over_is_refused_in_every_family(
+    tmp_path: Path, tokenizer: Tokenizer, family: str
+) -> None:
+    folder = tmp_path / "model"
+    create(tiny_spec(family), tokenizer, seed=0).save(folder)
+    (folder / CARD).unlink()
+    with tensors(folder) as found:
+        key = sorted(name for name in found if ".0." in name)[0]
+        value = found.pop(key)
+    with pytest.raises(CheckpointError, match=f"1 tensors are missing: .*{key}"):
+        load(folder)
+    with tensors(folder) as found:
+        found |= {key: value, key.replace(".0.", ".77."): value.clone()}
+    with pytest.raises(
+        CheckpointError, match=rf"1 tensors that a {family} of this configuration does not have: .*\.77\."
+    ):
+        load(folder)
+
+
+@pytest.mark.parametrize(("claimed", "head"), [("BertForTokenClassification", "tokens"), ("BertForMultipleChoice", "choice"), ("Nothing", "classify")])  # fmt: skip
+def test_the_class_that_a_folder_names_decides_between_heads_of_the_same_names(
+    foreign: Path, claimed: str, head: str
+) -> None:
+    edit_config(foreign, architectures=[claimed])
+    with tensors(foreign) as found:
+        found |= {"classifier.weight": torch.zeros(1, 32), "classifier.bias": torch.zeros(1)}
+    assert set(load(foreign).net.heads) == {"pooler", "mlm", "nsp", head}
 
 
 def test_absurd_sizes_take_no_memory(foreign: Path) -> None:

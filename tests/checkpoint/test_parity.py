@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,80 +12,130 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskwright.families.bert import BERT
-from maskwright.model import Model, load
+from maskwright.families import FAMILIES, Net, Spec, family_of
+from maskwright.families.albert import SharedStackSpec
+from maskwright.model import Model, create, load
 from maskwright.text.tokenizer import Tokenizer
-from parity import assert_parity
+from parity import assert_parity, ours_of, their_model
 from small import rectangle
+from tiny_families import CONFIGS, tiny_spec
 
 transformers = pytest.importorskip("transformers")
 
-CLASSES = tuple(BERT.architectures)
-SIZES: dict[str, dict[str, Any]] = {
-    "plain": {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64},
-    "odd sizes, tanh gelu": {"hidden_size": 21, "num_attention_heads": 3, "intermediate_size": 37, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5},
-    "one head, relu": {"hidden_size": 16, "num_attention_heads": 1, "intermediate_size": 70, "hidden_act": "relu", "num_hidden_layers": 3, "type_vocab_size": 3},
-}  # fmt: skip
+CLASSES = [(entry.name, name) for entry in FAMILIES for name in entry.load().architectures]
+# Every class in a family's first configuration; in the others the classes that between them have most of the heads.
+CASES = [
+    (family, name, sizes)
+    for family, name in CLASSES
+    for number, sizes in enumerate(CONFIGS[family])
+    if number == 0 or name.endswith(("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForMultipleChoice"))
+]  # fmt: skip
 
 
-def their_model(tokenizer: Tokenizer, name: str, **changes: Any) -> torch.nn.Module:
-    sizes = {
-        "num_hidden_layers": 2,
-        "max_position_embeddings": 40,
-        "initializer_range": 0.3,
-        **SIZES["plain"],
-        **changes,
-    }
-    config = transformers.BertConfig(
-        vocab_size=tokenizer.vocab_size + 1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **sizes
-    )
-    torch.manual_seed(0)
-    model = getattr(transformers, name)(config).eval()
-    with torch.no_grad():  # biases and norms start at 0 and 1, where forgetting them would not show
-        for parameter in model.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.2 * torch.randn_like(parameter))
-    return model
-
-
-def ours_of(theirs: torch.nn.Module, tokenizer: Tokenizer, folder: Path) -> Model:
-    theirs.save_pretrained(folder)
-    tokenizer.save(folder)
-    return load(folder)
-
-
-@pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(("family", "name", "sizes"), CASES)
 def test_states_logits_and_gradients_are_those_of_transformers(
-    tokenizer: Tokenizer, tmp_path: Path, name: str, sizes: str
+    tokenizer: Tokenizer, tmp_path: Path, family: str, name: str, sizes: str
 ) -> None:
-    theirs = their_model(tokenizer, name, **SIZES[sizes])
+    theirs = their_model(name, CONFIGS[family][sizes])
     ours = ours_of(theirs, tokenizer, tmp_path)
-    assert set(ours.net.heads) == BERT.architectures[name]
+    assert set(ours.net.heads) == family_of(family).architectures[name]
     assert_parity(ours, theirs)
 
 
-def _eps(model: Model) -> None:
-    for module in model.modules():
-        if isinstance(module, torch.nn.LayerNorm):
-            module.eps = 1e-3
+@pytest.mark.parametrize(("family", "name"), CLASSES)
+def test_what_we_write_transformers_loads_strictly_and_computes_the_same(
+    tokenizer: Tokenizer, tmp_path: Path, family: str, name: str
+) -> None:
+    ours = create(tiny_spec(family), tokenizer, seed=0).eval()
+    for head in sorted(ours.family.architectures[name]):
+        ours.add_head(head, 3)
+    ours.save(tmp_path / "model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs, report = getattr(transformers, name).from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
+    assert theirs.config.architectures == [name]
+    assert_parity(ours, theirs.eval())
 
 
-def _tanh_gelu(model: Model) -> None:
-    for block in model.net.stack.blocks:
-        block.activation = partial(F.gelu, approximate="tanh")
+# ---- wrong architectures: the same weights under another spec
 
 
-def _in_embeddings(change: Callable[[Any, Any, Any], tuple[Any, Any, Any]]) -> Callable[[Model], None]:
-    def apply(model: Model) -> None:
-        model.net.embed.register_forward_pre_hook(lambda _, given: change(*given))
+@dataclass(frozen=True, kw_only=True)
+class RoundRobin(SharedStackSpec):
+    """Groups that take turns, instead of one after the other."""
 
-    return apply
+    @property
+    def order(self) -> list[int]:
+        return [layer % self.groups for layer in range(self.layers)]
 
 
-def _two_heads(model: Model) -> None:
-    for block in model.net.stack.blocks:
-        block.heads = 2
+def _embed(spec: Spec, **changes: Any) -> Spec:
+    return replace(spec, embed=replace(spec.embed, **changes))
+
+
+def _block(spec: Spec, **changes: Any) -> Spec:
+    return replace(spec, stack=replace(spec.stack, block=replace(spec.stack.block, **changes)))
+
+
+def _stack(spec: Spec, **changes: Any) -> Spec:
+    return replace(spec, stack=replace(spec.stack, **changes))
+
+
+def _round_robin(spec: Spec) -> Spec:
+    stack = spec.stack
+    assert isinstance(stack, SharedStackSpec)
+    return replace(spec, stack=RoundRobin(layers=stack.layers, block=stack.block, groups=stack.groups))
+
+
+def _other(value: str, one: str, two: str) -> str:
+    return two if value == one else one
+
+
+EVERYWHERE: dict[str, Callable[[Spec], Spec]] = {
+    "another epsilon in the blocks": lambda spec: _block(spec, norm_eps=1e-3),
+    "another epsilon in the embeddings": lambda spec: _embed(spec, norm_eps=1e-3),
+    "the other gelu": lambda spec: _block(spec, activation=_other(spec.stack.block.activation, "gelu", "gelu_new")),
+    "norms on the other side": lambda spec: _block(spec, norm=_other(spec.stack.block.norm, "pre", "post")),
+    "another number of attention heads": lambda spec: _block(spec, heads=1),
+}
+SOME: dict[tuple[str, str], Callable[[Spec], Spec]] = {
+    ("roberta", "positions one too low"): lambda spec: _embed(spec, offset=1, positions=spec.embed.positions + 1),
+    ("albert", "groups that take turns"): _round_robin,
+    ("modernbert", "a window too narrow by one"): lambda spec: _stack(spec, window=2),
+    ("modernbert", "a window too wide by one"): lambda spec: _stack(spec, window=4),
+    ("modernbert", "the global wavelengths 1 % off"): lambda spec: _block(spec, theta=158_400.0),
+    ("modernbert", "the local wavelengths 1 % off"): lambda spec: _stack(spec, local_theta=9_900.0),
+    ("modernbert", "another block that sees all"): lambda spec: _stack(spec, whole=(1,)),
+}
+WRONG = [(family, what) for family in CONFIGS for what in ["nothing", *EVERYWHERE]] + list(SOME)
+
+
+@pytest.mark.parametrize(("family", "what"), WRONG)
+def test_a_wrong_spec_fails_the_same_check(tokenizer: Tokenizer, tmp_path: Path, family: str, what: str) -> None:
+    sizes = "groups that do not divide the layers" if what == "groups that take turns" else next(iter(CONFIGS[family]))
+    theirs = their_model(family_of(family).base, CONFIGS[family][sizes])
+    ours = ours_of(theirs, tokenizer, tmp_path)
+    change = {**EVERYWHERE, **{name: change for (_, name), change in SOME.items()}, "nothing": lambda spec: spec}[what]
+    net = Net(change(ours.spec)).eval()
+    net.heads.update(ours.net.heads.items())
+    net.load_state_dict(
+        ours.net.state_dict(), strict=what not in ("norms on the other side", "another block that sees all")
+    )
+    wrong = Model(ours.family, net, tokenizer)
+    if what == "nothing":
+        assert_parity(wrong, theirs)
+        return
+    with pytest.raises(AssertionError, match=r"hidden state \d, ragged is .* apart"):
+        assert_parity(wrong, theirs)
+
+
+def test_another_task_s_embedding_fails_the_same_check(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    theirs = their_model("ErnieModel", CONFIGS["ernie"]["tasks"])
+    ours = ours_of(theirs, tokenizer, tmp_path)
+    ours.net.embed.which = 1  # type: ignore[assignment]
+    with pytest.raises(AssertionError, match=r"hidden state 0, ragged is .* apart"):
+        assert_parity(ours, theirs)
 
 
 def _swapped_query_and_key(model: Model) -> None:
@@ -98,29 +149,34 @@ def _no_scale(model: Model) -> None:
         block.qkv.weight.data[: block.out.in_features] *= 1.01
 
 
+def _ignored_segments(model: Model) -> None:
+    model.net.embed.register_forward_pre_hook(lambda _, given: (given[0], given[1], given[2] * 0))
+
+
+def _tanh_in_one_block(model: Model) -> None:
+    model.net.stack.blocks[1].activation = partial(F.gelu, approximate="tanh")
+
+
 BREAKS: dict[str, Callable[[Model], None]] = {
-    "another eps": _eps,
-    "the tanh approximation of gelu": _tanh_gelu,
-    "segments ignored": _in_embeddings(lambda ids, places, types: (ids, places, types * 0)),
-    "positions shifted by one": _in_embeddings(lambda ids, places, types: (ids, places + 1, types)),
-    "half the attention heads": _two_heads,
     "query and key swapped": _swapped_query_and_key,
     "attention scores 1 % off": _no_scale,
+    "segments ignored": _ignored_segments,
+    "the other gelu in one block": _tanh_in_one_block,
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_wrong_architecture_fails_the_same_check(tokenizer: Tokenizer, tmp_path: Path, name: str) -> None:
-    theirs = their_model(tokenizer, "BertForPreTraining")
+@pytest.mark.parametrize("what", BREAKS)
+def test_wrong_weights_or_inputs_fail_the_same_check(tokenizer: Tokenizer, tmp_path: Path, what: str) -> None:
+    theirs = their_model("BertForPreTraining", CONFIGS["bert"]["plain"])
     ours = ours_of(theirs, tokenizer, tmp_path)
     assert_parity(copy.deepcopy(ours), theirs)
-    BREAKS[name](ours)
+    BREAKS[what](ours)
     with pytest.raises(AssertionError, match=r"hidden state \d, ragged is .* apart"):
         assert_parity(ours, theirs)
 
 
 def test_a_wrong_gradient_alone_fails_the_check(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    theirs = their_model(tokenizer, "BertModel")
+    theirs = their_model("BertModel", CONFIGS["bert"]["plain"])
     ours = ours_of(theirs, tokenizer, tmp_path)
     ours.net.stack.blocks[0].up.weight.register_hook(lambda gradient: gradient * 1.001)
     with pytest.raises(AssertionError, match=r"gradient of encoder.layer.0.intermediate.dense.weight"):
@@ -133,25 +189,11 @@ def test_real_weights_give_the_numbers_of_transformers(minilm: Path) -> None:
 
 
 def test_the_adapter_has_the_defaults_of_transformers(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    theirs = their_model(tokenizer, "BertModel")
+    theirs = their_model("BertModel", CONFIGS["bert"]["plain"])
     ours = ours_of(theirs, tokenizer, tmp_path)
     ids, mask, _ = rectangle((7, 7), tokenizer.vocab_size)
     assert torch.allclose(ours(ids).last_hidden_state, theirs(ids).last_hidden_state, atol=1e-5)
     assert torch.allclose(ours(ids, mask).pooler_output, theirs(ids, mask).pooler_output, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_what_we_write_transformers_loads_strictly_and_computes_the_same(
-    tokenizer: Tokenizer, tmp_path: Path, name: str, tiny: Callable[..., Model]
-) -> None:
-    ours = tiny(sorted(BERT.architectures[name]), initializer_range=0.3, dropout=0.0).eval()
-    ours.save(tmp_path / "model")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs, report = getattr(transformers, name).from_pretrained(tmp_path / "model", output_loading_info=True)
-    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
-    assert theirs.config.architectures == [name]
-    assert_parity(ours, theirs.eval())
 
 
 def test_the_tokenizer_we_write_gives_transformers_the_same_ids(tiny: Callable[..., Model], tmp_path: Path) -> None:

@@ -123,7 +123,10 @@ def test_the_chain_from_text_to_predictions(
         "A blue bird sings in the old tree.",
         "Rain falls on the stone roof.",
     ]
-    Path("text.txt").write_text("\n\n".join("\n".join([*sentences[n % 3 :], f"Hill {chr(97 + n)} is old.", *sentences]) for n in range(12)), "utf-8")
+    Path("text.txt").write_text(
+        "\n\n".join("\n".join([*sentences[n % 3 :], f"Hill {chr(97 + n)} is old.", *sentences]) for n in range(12)),
+        "utf-8",
+    )
     rows = [("the red fox runs", "fox"), ("a blue bird sings", "bird")] * 10
     Path("rows.csv").write_text("text,label\n" + "".join(f"{a},{b}\n" for a, b in rows), "utf-8")
     small = ["--encoder.layers", 1, "--encoder.width", 16, "--encoder.heads", 2, "--encoder.positions", 64]

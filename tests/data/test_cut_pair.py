@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwright.data.source import cut_pair, tokenise_rows
+from maskwright.errors import ConfigError
 from maskwright.tasks.glue import MRPC
 from maskwright.text.tokenizer import Tokenizer
 
@@ -47,3 +48,10 @@ def test_real_pairs_are_cut_as_transformers_cuts_them(shared: Path, tmp_path: Pa
         else:
             assert ours == ids
     assert (both_longer > 0) == (length == 16)
+
+
+def test_a_pair_for_a_tokenizer_that_joins_texts_otherwise_is_refused() -> None:
+    tokenizer = Tokenizer.train(["a red fox runs over a hill"] * 3, vocab_size=300, kind="bpe", min_frequency=1)
+    assert tokenise_rows(tokenizer, [("a fox",)], 16)
+    with pytest.raises(ConfigError, match="a pair of texts cannot be laid out for this tokenizer yet"):
+        tokenise_rows(tokenizer, [("a fox", "a hill")], 16)

@@ -1,18 +1,31 @@
-"""What every family must keep, over the registry; and BERT's published numbers."""
+"""What every family must keep, over the registry; and the published numbers of parameters."""
 
 import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from maskwright.errors import ConfigError
+from maskwright.checkpoint.keys import export
+from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import FAMILIES, Family, Net, Spec, family_of
+from maskwright.families.base import written_out
 from maskwright.families.bert import BERT, bert_spec
 from maskwright.machine import seeded
-from small import on_grid, on_ragged, rectangle
+from maskwright.model import create, load
+from maskwright.nn.dropout import dropout_key
+from maskwright.nn.heads import READS
+from maskwright.nn.layout import Grid, Ragged
+from maskwright.text.tokenizer import Tokenizer
+from small import loud, on_grid, on_ragged, rectangle
+from tiny_families import CONFIGS, tiny_spec
 
 PRESETS = [(family.name, preset) for family in (entry.load() for entry in FAMILIES) for preset in family.presets]
+NAMES = [entry.name for entry in FAMILIES]
+CLASSES = [(name, kind) for name in NAMES for kind in family_of(name).architectures]
 OUTPUTS = 3
 
 
@@ -22,14 +35,6 @@ def built(family: Family, spec: Spec, heads: tuple[str, ...]) -> Net:
         for name in heads:
             net.heads[name] = family.heads[name].build(net, OUTPUTS)
     return net
-
-
-def tiny_of(family: Family) -> Spec:
-    """The smallest preset's architecture at a size for tests."""
-    config = family.write_config(next(iter(family.presets.values())))
-    return family.read_config(
-        config | {"vocab_size": 100, "hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "max_position_embeddings": 32}
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
@@ -46,42 +51,59 @@ def test_the_predicted_number_of_parameters_is_the_built_one(name: str, preset: 
         assert sum(count for _, count in predicted.values()) == sum(p.numel() for p in net.parameters()), heads
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in FAMILIES])
-def test_every_part_s_closed_form_is_its_count(name: str) -> None:
+def value_of(form: str, letters: dict[str, int]) -> int:
+    """What a closed form is worth: letters before any numbers, ``×``, ``·`` and ``²`` as products."""
+    formula = re.sub(r", [A-Z] = [0-9,]+(?=\)|$)| layers?| = .*$", "", form)
+    return int(eval(formula.replace("·", "*").replace("²", "**2").replace("×", "*"), {}, letters))
+
+
+@pytest.mark.parametrize(("name", "sizes"), [(name, sizes) for name in NAMES for sizes in CONFIGS[name]])
+def test_every_part_s_closed_form_is_its_count(name: str, sizes: str) -> None:
     family = family_of(name)
-    spec = tiny_of(family)
-    letters = {"V": 100, "D": 24, "P": 32, "S": 2, "F": 40, "C": OUTPUTS}
+    spec = family.read_config(CONFIGS[name][sizes])
+    block, embed = spec.stack.block, spec.embed
+    letters = {"V": spec.vocabulary, "D": spec.width, "E": embed.table_width, "P": embed.positions, "S": embed.segments}
+    letters |= {"F": block.feed_forward, "C": OUTPUTS}
     for part, (form, count) in family.parameters(spec, dict.fromkeys(family.heads, OUTPUTS)).items():
-        formula = form.split(",")[0].split(" = ")[0] if "layers" not in form else form
-        python = formula.replace("·", "*").replace("²", "**2").replace("×", "*").replace(" layers", "")
-        python = python.split(", ")[0] + ")" * (python.split(", ")[0].count("(") - python.split(", ")[0].count(")"))
-        assert eval(python, {}, letters) == count, (part, form)
+        assert value_of(form, letters) == count, (part, form)
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in FAMILIES])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_is_read_back_as_it_was_written(name: str) -> None:
     family = family_of(name)
-    for spec in family.presets.values():
+    for spec in (*family.presets.values(), *map(family.read_config, CONFIGS[name].values())):
         assert family.read_config(family.write_config(spec)) == spec
         assert spec.family == name
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in FAMILIES])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_key_table_names_every_parameter_once(name: str) -> None:
     family = family_of(name)
-    net = built(family, tiny_of(family), tuple(family.heads))
-    rows = [*family.keys, *itertools.chain.from_iterable(head.keys for head in family.heads.values())]
-    layers = net.spec.stack.layers
-    ours = [row.ours.format(layer=n) for row in rows for n in (range(layers) if "{layer}" in row.ours else [0])]
-    theirs = [key.format(layer=n) for row in rows for n in (range(layers) if "{layer}" in row.ours else [0]) for key in row.theirs]  # fmt: skip
-    assert sorted(ours) == sorted(name for name, _ in net.named_parameters())
-    assert len(set(theirs)) == len(theirs)
+    for config in CONFIGS[name].values():
+        spec = family.read_config(config)
+        for heads in (frozenset(), *family.architectures.values()):
+            net = built(family, spec, tuple(heads))
+            table = written_out(itertools.chain(family.keys, *(family.heads[head].keys for head in heads)), spec)
+            theirs = list(itertools.chain.from_iterable(table.values()))
+            assert sorted(table) == sorted(name for name, _ in net.named_parameters())
+            assert len(set(theirs)) == len(theirs)
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in FAMILIES])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_head_says_what_it_reads_and_ends_with_its_bias(name: str) -> None:
+    family = family_of(name)
+    net = built(family, tiny_spec(name), tuple(family.heads))
+    for kind, head in net.heads.items():
+        assert head.reads in READS
+        assert family.heads[kind].keys[-1].ours.endswith("bias")
+    carried = frozenset(itertools.chain.from_iterable(family.architectures.values()))
+    assert carried == set(family.heads)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_fresh_weights_have_their_distribution(name: str) -> None:
     family = family_of(name)
-    spec = family.presets["bert-tiny"] if "bert-tiny" in family.presets else tiny_of(family)
+    spec = replace(tiny_spec(name, vocab_size=5_000), initializer_range=0.02)
     net = Net(spec)
     with seeded(0):
         for head in family.heads:
@@ -89,23 +111,152 @@ def test_fresh_weights_have_their_distribution(name: str) -> None:
         net.initialise()
     for module in net.modules():
         if isinstance(module, nn.LayerNorm):
-            assert (module.weight == 1).all() and (module.bias == 0).all()
-        if isinstance(module, nn.Linear):
+            assert (module.weight == 1).all()
+        if isinstance(module, nn.LayerNorm | nn.Linear) and module.bias is not None:
             assert (module.bias == 0).all()
         if isinstance(module, nn.Linear | nn.Embedding) and module.weight.numel() > 1000:
             count, sd = module.weight.numel(), spec.initializer_range
             assert abs(float(module.weight.detach().mean())) < 5 * sd / count**0.5
             assert float(module.weight.detach().std()) == pytest.approx(sd, rel=5 / (2 * count) ** 0.5)
-    assert spec.initializer_range == 0.02
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in FAMILIES])
-def test_ragged_and_grid_are_the_same_network(name: str) -> None:
-    torch.manual_seed(0)
-    net = Net(tiny_of(family_of(name))).eval()
-    given = rectangle((4, 9, 1, 9), 100)
-    for a, b in zip(on_ragged(net, *given), on_grid(net, *given), strict=True):
+LENGTHS = (4, 17, 1, 9)
+
+
+def given_to(net: Net) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ids, mask, types = rectangle(LENGTHS, 801)
+    segments = net.spec.embed.segments
+    return ids, mask, types if segments > 1 else torch.zeros_like(types)
+
+
+def loud_net(name: str, **changes: int) -> Net:
+    net = Net(tiny_spec(name, **changes)).eval()
+    loud(net)
+    return net
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ragged_and_grid_are_the_same_network_whatever_stands_in_the_padding(name: str) -> None:
+    net = loud_net(name)
+    ids, mask, types = given_to(net)
+    on_grid_clean = on_grid(net, ids, mask, types)
+    garbage = torch.where(mask.bool(), ids, torch.randint(0, 801, ids.shape))
+    for a, b, c in zip(
+        on_ragged(net, ids, mask, types, extra=7), on_grid_clean, on_grid(net, garbage, mask, types), strict=True
+    ):
         assert torch.allclose(a, b, atol=1e-5)
+        assert torch.equal(b, c)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_single_segment_is_added_whatever_the_segment_is_said_to_be(name: str) -> None:
+    net = loud_net(name)
+    if net.spec.embed.segments > 1:
+        pytest.skip("tells segments apart")
+    ids, mask, types = rectangle(LENGTHS, 801)
+    assert types.any()
+    for a, b in zip(on_ragged(net, ids, mask, types), on_ragged(net, ids, mask, types * 0), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("name", "kind"), CLASSES)
+def test_the_gradient_reaches_every_parameter_on_both_layouts(name: str, kind: str, tokenizer: Tokenizer) -> None:
+    model = create(tiny_spec(name, vocab_size=tokenizer.vocab_size), tokenizer, seed=0)
+    for head in sorted(model.family.architectures[kind]):
+        model.add_head(head, OUTPUTS)
+    loud(model.eval().net)
+    ids, mask, types = given_to(model.net)
+    kept, places = mask.bool(), torch.arange(ids.shape[1]).expand_as(ids)
+    flat = [each.clamp(max=tokenizer.vocab_size - 1) for each in (ids, places, types)]
+    gradients = []
+    for layout in (Ragged.of(list(LENGTHS)), Grid(*ids.shape, kept)):
+        model.zero_grad()
+        each = [value[kept] if isinstance(layout, Ragged) else value.flatten() for value in flat]
+        hidden = model.net(*each, layout)[-1]
+        total = (hidden[kept.flatten()] if isinstance(layout, Grid) else hidden).square().sum()
+        for head in model.net.heads:
+            scores = model.scores(head, hidden, layout)
+            scores = scores[kept.flatten()] if isinstance(layout, Grid) and len(scores) == ids.numel() else scores
+            total = total + scores.square().sum()
+        total.backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for (parameter, _), a, b in zip(model.named_parameters(), *gradients, strict=True):
+        assert a is not None and b is not None and a.any(), parameter
+        assert (a - b).abs().max() <= 1e-4 * max(1.0, float(b.abs().max())), parameter
+
+
+@pytest.mark.parametrize(("name", "kind"), CLASSES)
+def test_a_folder_is_read_back_and_written_again_bitwise(
+    name: str, kind: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    model = create(tiny_spec(name), tokenizer, seed=0)
+    for head in sorted(model.family.architectures[kind]):
+        model.add_head(head, OUTPUTS)
+    model.save(tmp_path / "one")
+    back = load(tmp_path / "one")
+    assert back.spec == model.spec and set(back.net.heads) == set(model.net.heads)
+    found = dict(back.named_parameters())
+    assert all(torch.equal(value, found[key]) for key, value in model.named_parameters())
+    back.save(tmp_path / "two")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_two_heads_that_share_their_names_cannot_be_in_one_folder(tokenizer: Tokenizer) -> None:
+    model = create(tiny_spec("bert"), tokenizer, seed=0)
+    model.add_head("classify", OUTPUTS)
+    model.add_head("tokens", OUTPUTS)
+    with pytest.raises(
+        CheckpointError, match=r"the heads pooler, classify, tokens cannot be in one bert folder.*classifier\.weight"
+    ):
+        export(model.family, model.net, base_only=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_whole_the_network_gives_the_eager_numbers(name: str) -> None:
+    torch.compiler.reset()
+    net = loud_net(name)
+    ids, mask, types = given_to(net)
+    kept, places = mask.bool(), torch.arange(ids.shape[1]).expand_as(ids)
+    given = (*(each[kept] for each in (ids, places, types)), Ragged.of(list(LENGTHS)))
+    with torch.no_grad():
+        compiled = torch.compile(net, fullgraph=True, backend="aot_eager")(*given)
+        for a, b in zip(compiled, net(*given), strict=True):
+            assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_new_model_takes_pairs_of_texts_and_computes_without_dropout_what_recomputing_does(
+    name: str, tokenizer: Tokenizer
+) -> None:
+    family = family_of(name)
+    spec = family.new_spec(
+        vocabulary=tokenizer.vocab_size, width=24, layers=2, heads=3, feed_forward=None, positions=64, dropout=0.1,
+        attention_dropout=0.1,
+    )  # fmt: skip
+    model = create(spec, tokenizer, seed=0)
+    assert model.encode(["a text", "another, longer text"]).shape == (2, 24)
+    ids, mask, types = rectangle(LENGTHS, tokenizer.vocab_size)
+    gradients = []
+    for recompute in (False, True):
+        model.net.train().stack.recompute = recompute
+        model.zero_grad()
+        with dropout_key(1, 2):
+            on_ragged(model.net, ids, mask, types)[-1].square().sum().backward()
+        gradients.append([parameter.grad for parameter in model.net.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_a_published_size_has_as_many_parameters_in_transformers(name: str, preset: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    family = family_of(name)
+    spec = family.presets[preset]
+    kind = getattr(transformers, family.base)
+    with torch.device("meta"):
+        theirs = kind(kind.config_class(**family.write_config(spec)))
+    predicted = family.parameters(spec, dict.fromkeys(family.architectures[family.base], 2))
+    assert sum(count for _, count in predicted.values()) == sum(p.numel() for p in theirs.parameters())
 
 
 @pytest.mark.parametrize(
@@ -117,11 +268,35 @@ def test_ragged_and_grid_are_the_same_network(name: str) -> None:
         ("bert-tiny", ("pooler",), 4_385_920),
         ("bert-base-cased", ("pooler",), 108_310_272),
         ("bert-base-chinese", ("pooler",), 102_267_648),
+        ("albert-base-v2", ("pooler",), 11_683_584),
+        ("albert-large-v2", ("pooler",), 17_683_968),
+        ("albert-xlarge-v2", ("pooler",), 58_724_864),
+        ("albert-xxlarge-v2", ("pooler",), 222_595_584),
+        ("roberta-base", ("pooler",), 124_645_632),
+        ("roberta-large", ("pooler",), 355_359_744),
+        ("distilbert-base-uncased", (), 66_362_880),
+        ("electra-small-discriminator", (), 13_548_800 - 256 * 257),
+        ("electra-base-generator", (), 33_576_960 - 256 * 257),
+        ("modernbert-base", (), 149_014_272),
+        ("modernbert-large", (), 394_781_696),
     ],
 )
-def test_bert_has_the_published_number_of_parameters(preset: str, heads: tuple[str, ...], published: int) -> None:
-    predicted = BERT.parameters(BERT.presets[preset], dict.fromkeys(heads, 2))
+def test_the_number_of_parameters_is_the_published_one(preset: str, heads: tuple[str, ...], published: int) -> None:
+    family = next(entry.load() for entry in FAMILIES if preset in entry.load().presets)
+    predicted = family.parameters(family.presets[preset], dict.fromkeys(heads, 2))
     assert sum(count for _, count in predicted.values()) == published
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operations_are_twice_the_weights_of_the_matrices_that_are_passed_and_the_attention(name: str) -> None:
+    spec = tiny_spec(name)
+    net = Net(spec)
+    passed = sum(
+        m.weight.numel() for n in net.stack.order for m in net.stack.blocks[n].modules() if isinstance(m, nn.Linear)
+    )
+    passed += sum(m.weight.numel() for m in net.embed.modules() if isinstance(m, nn.Linear))
+    # Scores and sums over 5 tokens: two products of D a token; none of the windows is that narrow.
+    assert spec.flops(5) == 2 * (passed + len(net.stack.order) * 2 * 5 * spec.width)
 
 
 def test_the_decoder_is_tied_to_the_token_table() -> None:
@@ -136,5 +311,5 @@ def test_the_decoder_is_tied_to_the_token_table() -> None:
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"no family 'brt'\. Did you mean 'bert'\? Known: bert"):
+    with pytest.raises(ConfigError, match=r"no family 'brt'\. Did you mean 'bert'\? Known: bert, roberta"):
         family_of("brt")

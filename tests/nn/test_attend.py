@@ -39,6 +39,7 @@ def with_gradients(
     return [out.detach(), *torch.autograd.grad((out * weights).sum(), given)]
 
 
+WINDOWS = (None, 0, 1, 3, 6)
 CASES = [
     (name, causal) for name in LENGTHS for causal in (False, True) if not causal or LENGTHS[name][0] == LENGTHS[name][1]
 ]
@@ -51,10 +52,11 @@ def test_ragged_kernels_give_the_formula_s_values_and_gradients(
     kernel: str, lengths: str, causal: bool, tail: int
 ) -> None:
     given, layouts = inputs(*LENGTHS[lengths], tail)
-    for scale in (None, 0.3):
-        expected = with_gradients("plain", given, layouts, causal=causal, scale=scale)
-        found = with_gradients(kernel, given, layouts, causal=causal, scale=scale)
-        for a, b in zip(found, expected, strict=True):
+    same_lengths = LENGTHS[lengths][0] == LENGTHS[lengths][1]
+    for scale, window in itertools.product((None, 0.3), WINDOWS if same_lengths else (None,)):
+        options = {"causal": causal, "scale": scale, "window": window}
+        expected = with_gradients("plain", given, layouts, **options)
+        for a, b in zip(with_gradients(kernel, given, layouts, **options), expected, strict=True):
             assert torch.allclose(a, b, atol=1e-12)
 
 
@@ -67,10 +69,11 @@ def test_the_grid_kernel_gives_the_formula_s_values_and_gradients(masked: bool, 
     given, _ = inputs([6] * 4, [6] * 4)
     shape = {"no bias": None, "shared bias": (HEADS, 6, 6), "bias of each": (4, HEADS, 6, 6)}[bias]
     added = None if shape is None else torch.randn(shape, dtype=torch.float64)
-    options = {"causal": causal, "bias": added}
-    expected = with_gradients("plain", given, (layout, layout), **options)
-    for a, b in zip(with_gradients("grid", given, (layout, layout), **options), expected, strict=True):
-        assert torch.allclose(a, b, atol=1e-12)
+    for window in WINDOWS if mask is None else (None,):  # a padded place whose window holds no token would see nothing
+        options = {"causal": causal, "bias": added, "window": window}
+        expected = with_gradients("plain", given, (layout, layout), **options)
+        for a, b in zip(with_gradients("grid", given, (layout, layout), **options), expected, strict=True):
+            assert torch.allclose(a, b, atol=1e-12)
 
 
 def test_a_query_sees_no_other_sequence_and_causal_ones_no_later_key() -> None:
@@ -86,6 +89,19 @@ def test_a_query_sees_no_other_sequence_and_causal_ones_no_later_key() -> None:
             assert values.abs().sum((1, 2)).nonzero()[:, 0].tolist() == expected
 
 
+@pytest.mark.parametrize("kernel", ["per-sequence", "padded", "plain"])
+def test_a_query_sees_the_keys_in_its_window_and_no_others(kernel: str) -> None:
+    given, layouts = inputs([5, 3], [5, 3])
+    for window, causal in itertools.product((0, 1, 2), (False, True)):
+        out = attend(*given, *layouts, window=window, causal=causal, kernel=kernel)
+        for query in range(8):
+            begin, end = (0, 5) if query < 5 else (5, 8)
+            (values,) = torch.autograd.grad(out[query].sum(), given[2], retain_graph=True)
+            last = query if causal else query + window
+            expected = list(range(max(begin, query - window), min(end, last + 1)))
+            assert values.abs().sum((1, 2)).nonzero()[:, 0].tolist() == expected
+
+
 def test_tokens_behind_the_last_sequence_come_out_as_zeros_and_get_no_gradient() -> None:
     given, layouts = inputs([4, 3], [4, 3], tail=5)
     out = attend(*given, *layouts)
@@ -94,14 +110,19 @@ def test_tokens_behind_the_last_sequence_come_out_as_zeros_and_get_no_gradient()
         assert not gradient[7:].any()
 
 
+@pytest.mark.parametrize("window", [None, 2])
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 @pytest.mark.parametrize("lengths", ["mixed", "other keys"])
-def test_the_written_out_gradient_is_that_of_finite_differences(lengths: str, dropout: float) -> None:
+def test_the_written_out_gradient_is_that_of_finite_differences(
+    lengths: str, dropout: float, window: int | None
+) -> None:
+    if window is not None and lengths == "other keys":
+        pytest.skip("a window needs queries and keys of equal lengths")
     given, (queries, keys) = inputs(*LENGTHS[lengths], tail=2)
     causal = lengths == "mixed"
 
     def run(q, k, v):  # type: ignore[no-untyped-def]
-        return attend_runs(q, k, v, queries.cu, keys.cu, causal, 0.4, dropout, torch.tensor(77))
+        return attend_runs(q, k, v, queries.cu, keys.cu, causal, window, 0.4, dropout, torch.tensor(77))
 
     assert torch.autograd.gradcheck(run, given)
 
@@ -109,7 +130,7 @@ def test_the_written_out_gradient_is_that_of_finite_differences(lengths: str, dr
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 def test_the_operator_keeps_the_rules_that_compilation_relies_on(dropout: float) -> None:
     given, (queries, keys) = inputs(*LENGTHS["other keys"], tail=2, dtype=torch.float32)
-    torch.library.opcheck(attend_runs, (*given, queries.cu, keys.cu, False, 0.4, dropout, torch.tensor(5)))
+    torch.library.opcheck(attend_runs, (*given, queries.cu, keys.cu, False, None, 0.4, dropout, torch.tensor(5)))
 
 
 @pytest.mark.parametrize("kernel", ["per-sequence", "padded"])
@@ -136,6 +157,26 @@ def test_a_run_larger_than_a_block_is_the_same_as_its_sequences(monkeypatch: pyt
     monkeypatch.setattr(ragged, "_BLOCK", 4 * 4 * HEADS * 2)
     for a, b in zip(with_gradients("per-sequence", given, layouts), whole, strict=True):
         assert torch.allclose(a, b, atol=1e-14)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_long_sequence_computed_in_steps_of_its_window_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, causal: bool
+) -> None:
+    from maskwright.nn import ragged
+
+    monkeypatch.setattr(ragged, "_STEP", 3)
+    given, layouts = inputs([14, 1, 8, 3], [14, 1, 8, 3], tail=2)
+    for window in (0, 1, 2):
+        options = {"window": window, "causal": causal}
+        expected = with_gradients("plain", given, layouts, **options)
+        for a, b in zip(with_gradients("per-sequence", given, layouts, **options), expected, strict=True):
+            assert torch.allclose(a, b, atol=1e-12)
+
+    def dropped(q, k, v):  # type: ignore[no-untyped-def]
+        return attend_runs(q, k, v, layouts[0].cu, layouts[1].cu, causal, 2, 0.4, 0.25, torch.tensor(7))
+
+    assert torch.autograd.gradcheck(dropped, given)
 
 
 KERNELS = ("per-sequence", "padded", "grid")

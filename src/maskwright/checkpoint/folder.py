@@ -72,6 +72,7 @@ _GENERIC = frozenset(
 """Fields of config.json that describe no tensor, or that the family checks itself."""
 
 _MOST_PARAMETERS = 20_000_000_000
+_MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def read_spec(folder: Path) -> tuple[Family, Spec, dict[str, Any]]:
     family = family_of(names[kind])
     try:
         spec = family.read_config(config)
-        known = _GENERIC | set(family.write_config(spec))
+        known = _GENERIC | family.known | set(family.write_config(spec))
         if unknown := sorted(set(config) - known):
             raise CheckpointError(
                 f"{path}: unknown fields {', '.join(map(repr, unknown))}: they may change what is computed"
@@ -109,6 +110,8 @@ def read_spec(folder: Path) -> tuple[Family, Spec, dict[str, Any]]:
         raise CheckpointError(f"{path}: a field has an impossible value ({error})") from None
     if not 0 < count <= _MOST_PARAMETERS:
         raise CheckpointError(f"{path}: these sizes make {count:,} parameters; the limit is {_MOST_PARAMETERS:,}")
+    if spec.stack.layers > _MOST_LAYERS:
+        raise CheckpointError(f"{path}: {spec.stack.layers:,} layers; the limit is {_MOST_LAYERS:,}")
     return family, spec, config
 
 
@@ -126,7 +129,7 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
             found = match(family, spec, files.shapes)
             with torch.device("meta"):
                 net = Net(spec)
-                for name in heads_in(family, spec, found):
+                for name in heads_in(family, spec, found, config.get("architectures") or ()):
                     bias = found[family.heads[name].keys[-1].theirs[0]]
                     net.heads[name] = family.heads[name].build(net, max((1, *files.shapes[bias])))
             fill(family, net, found, files, files.shapes)
@@ -137,12 +140,17 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
     return family, net.eval(), Card(content.get("task", {}), tuple(labels), content.get("provenance", {}))
 
 
+_LABELLED = ("classify", "tokens")
+"""Heads whose scores have label names."""
+
+
 def _labels(config: Mapping[str, Any], net: Net) -> list[str]:
     """Label names of a classification head to which we gave none."""
-    if "classify" not in net.heads:
+    head = next((name for name in _LABELLED if name in net.heads), None)
+    if head is None:
         return []
     named = {int(k): str(v) for k, v in (config.get("id2label") or {}).items()}
-    outputs = net.head_outputs()["classify"]
+    outputs = net.head_outputs()[head]
     return [named.get(i, f"LABEL_{i}") for i in range(outputs)]
 
 
@@ -159,17 +167,19 @@ def write_folder(
     """Write a model folder, whole or not at all.  add_files: puts the tokenizer's files beside the weights."""
     heads = frozenset(net.heads)
     classes = [name for name, carried in family.architectures.items() if carried == heads]
+    written = family.write_config(net.spec)
     config: dict[str, Any] = {
         "architectures": classes or [f"Maskwright{family.name.title()}"],
         "model_type": family.model_type,
-        **family.write_config(net.spec),
-        "pad_token_id": pad_id,
+        **written,
+        "pad_token_id": written.get("pad_token_id", pad_id),
         "dtype": "float32",
     }
     labels = card.labels or tuple(_labels({}, net))
-    if "classify" in heads:
+    if heads.intersection(_LABELLED):
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
         config["label2id"] = {name: i for i, name in enumerate(labels)}
+    if "classify" in heads:
         config["problem_type"] = card.task.get("problem_type", "single_label_classification")
     content = {
         "schema": _SCHEMA,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from maskwright.errors import CheckpointError
-from maskwright.families.base import Family, KeyRow, Net, Spec
+from maskwright.families.base import Family, Net, Spec, written_out
 
 __all__ = ["Tensors", "export", "fill", "heads_in", "match"]
 
@@ -25,19 +25,11 @@ class Tensors(Protocol):
     def __getitem__(self, name: str, /) -> Tensor: ...
 
 
-def _expand(rows: Iterable[KeyRow], layers: int) -> dict[str, tuple[str, ...]]:
-    """Our name -> their names, with ``{layer}`` written out."""
-    table: dict[str, tuple[str, ...]] = {}
-    for row in rows:
-        for layer in range(layers) if "{layer}" in row.ours else (0,):
-            table[row.ours.format(layer=layer)] = tuple(name.format(layer=layer) for name in row.theirs)
-    return table
-
-
 def match(family: Family, spec: Spec, names: Iterable[str]) -> dict[str, str]:
     """Return their canonical name -> the name in the file; CheckpointError lists names that mean nothing here."""
     rows = chain(family.keys, *(head.keys for head in family.heads.values()))
-    known = set(chain.from_iterable(_expand(rows, spec.stack.layers).values()))
+    # Row by row: heads of which a network carries one only may share names.
+    known = {key for row in rows for keys in row.written_out(spec).values() for key in keys}
     allowed = known | set(family.tied) | set(family.ignorable)
     found: dict[str, str] = {}
     left: list[str] = []
@@ -59,22 +51,30 @@ def match(family: Family, spec: Spec, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def heads_in(family: Family, spec: Spec, found: Mapping[str, str]) -> list[str]:
-    """Return the heads whose tensors are there; CheckpointError for one that is there in part."""
-    present = []
-    for name, head in family.heads.items():
-        keys = list(chain.from_iterable(_expand(head.keys, spec.stack.layers).values()))
-        missing = [key for key in keys if key not in found]
-        if not missing:
+def heads_in(family: Family, spec: Spec, found: Mapping[str, str], claimed: Iterable[str] = ()) -> list[str]:
+    """Return the heads whose tensors are there; CheckpointError for one that is there in part.
+
+    claimed: Hugging Face's classes that the folder names; they decide between heads whose tensors have the same names.
+    """
+    keys = {
+        name: list(chain.from_iterable(written_out(head.keys, spec).values())) for name, head in family.heads.items()
+    }
+    named = next((family.architectures[each] for each in claimed if each in family.architectures), frozenset())
+    present: list[str] = []
+    for name in sorted(keys, key=lambda name: name not in named):
+        taken = {key for other in present for key in keys[other]}
+        if all(key in found for key in keys[name]) and not taken.intersection(keys[name]):
             present.append(name)
-        elif len(missing) < len(keys):
+    taken = {key for name in present for key in keys[name]}
+    for name, wanted in keys.items():
+        missing = [key for key in wanted if key not in found]
+        if name not in present and missing and any(key in found and key not in taken for key in wanted):
             raise CheckpointError(f"the {name} head is there in part only; missing: {_some(missing)}")
-    return present
+    return [name for name in keys if name in present]
 
 
 def _table(family: Family, net: Net) -> dict[str, tuple[str, ...]]:
-    rows = chain(family.keys, *(family.heads[name].keys for name in net.heads))
-    return _expand(rows, net.spec.stack.layers)
+    return written_out(chain(family.keys, *(family.heads[name].keys for name in net.heads)), net.spec)
 
 
 def fill(
@@ -119,12 +119,21 @@ def _check_tied(files: Tensors, second: str, first: str) -> None:
 
 
 def export(family: Family, net: Net, base_only: bool) -> dict[str, Tensor]:
-    """Return their names -> tensors.  base_only: names as the class without heads has them, with no prefix."""
+    """Return their names -> tensors.  base_only: names as the class without heads has them, with no prefix.
+
+    CheckpointError where two heads have tensors of the same name.
+    """
     tensors: dict[str, Tensor] = {}
     parameters = dict(net.named_parameters())
     for ours, theirs in _table(family, net).items():
         for key, part in zip(theirs, parameters.pop(ours).detach().chunk(len(theirs)), strict=True):
-            tensors[key.removeprefix(family.prefix) if base_only else key] = part
+            name = key.removeprefix(family.prefix) if base_only else key
+            if name in tensors:
+                raise CheckpointError(
+                    f"the heads {', '.join(net.heads)} cannot be in one {family.name} folder: two of them call a tensor "
+                    f"{name}; keep one of the two (Model.keep_heads)"
+                )
+            tensors[name] = part
     if parameters:
         raise AssertionError(f"key table of {family.name} lacks {sorted(parameters)}")
     return tensors

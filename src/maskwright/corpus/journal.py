@@ -19,7 +19,7 @@ from maskwright.corpus.ledger import Ledger, TokenLedger
 from maskwright.corpus.manifest import MANIFEST, TextShard, TokenShard, new_file
 from maskwright.errors import InputError
 
-__all__ = ["JOURNAL", "Journal", "claim", "clear"]
+__all__ = ["JOURNAL", "Journal", "claim", "clear", "seen_name"]
 
 JOURNAL = "build.json"
 

@@ -14,6 +14,7 @@ from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Sample
 from maskwright.data.pairs import Pairing
 from maskwright.data.plan import Budget, Plan
+from maskwright.errors import ConfigError
 from maskwright.keys import Key
 from maskwright.text.tokenizer import Tokenizer
 
@@ -124,8 +125,16 @@ def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[l
 def tokenise_rows(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], length: int) -> list[tuple[list[int], ...]]:
     """Tokenise texts or pairs of texts, each cut to ``length`` tokens with its special ones.
 
+    ConfigError for a tokenizer whose special pieces stand elsewhere than BERT's: its model never saw texts joined that way.
     No more of a text is read than ``length`` tokens need, so of two texts that are both longer, neither counts as the longer.
     """
+    texts = max((len(row) for row in rows), default=1)
+    frame = tokenizer.frame.single if texts == 1 else tokenizer.frame.pair
+    if [place.id for place in frame] != [tokenizer.cls_id, *[None, tokenizer.sep_id] * texts]:
+        raise ConfigError(
+            f"{'a pair of texts' if texts == 2 else 'a text'} cannot be laid out for this tokenizer yet: its special pieces "
+            "stand elsewhere than BERT's ([CLS] text [SEP], with [CLS] text [SEP] text [SEP] for pairs)"
+        )
     firsts = tokenizer.encode_batch_truncated([row[0] for row in rows], length)
     seconds = iter(tokenizer.encode_batch_truncated([row[1] for row in rows if len(row) > 1], length))
     return [

@@ -101,7 +101,7 @@ def logits_of(
     logits: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
     for batch in batches_of(model, rows, batch_tokens, length):
         with autocast(model.device, dtype):
-            scores = model.head("classify")(Pass(model, batch.to(model.device)).pooled_BD)
+            scores = Pass(model, batch.to(model.device)).scores("classify")
         for number, row in zip(batch.examples, scores.float().cpu().numpy(), strict=True):
             logits[number] = row
     model.train(was_training)

@@ -6,9 +6,16 @@ from maskwright.registry import Registry
 __all__ = ["FAMILIES", "Family", "HeadKind", "KeyRow", "Net", "Spec", "family_of"]
 
 FAMILIES = Registry("family")
-FAMILIES.add(
-    "bert", "BERT: bidirectional post-norm encoder, MLM + NSP (Devlin et al. 2019)", "maskwright.families.bert:BERT"
-)
+for _name, _summary in (
+    ("bert", "bidirectional post-norm encoder, MLM + NSP (Devlin et al. 2019)"),
+    ("roberta", "BERT over bytes, one segment, positions behind the padding id (Liu et al. 2019)"),
+    ("albert", "narrow embeddings, layers that share parameters (Lan et al. 2020)"),
+    ("ernie", "BERT with an embedding of the task (Sun et al. 2019)"),
+    ("electra", "narrow embeddings, told-apart replaced tokens (Clark et al. 2020)"),
+    ("distilbert", "BERT with half the layers, without segments and pooler (Sanh et al. 2019)"),
+    ("modernbert", "pre-norm, rotary positions, gated feed-forward, local and global attention (Warner et al. 2024)"),
+):
+    FAMILIES.add(_name, _summary, f"maskwright.families.{_name}:{_name.upper()}")
 
 
 def family_of(name: str) -> Family:

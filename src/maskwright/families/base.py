@@ -6,17 +6,18 @@ closed form; ``KeyRow`` pairs one of our tensors with one or several of theirs, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
 
-from maskwright.nn.embed import Embed, EmbedSpec
+from maskwright.nn.embed import EmbedSpec
 from maskwright.nn.layout import Layout
-from maskwright.nn.stack import Stack, StackSpec
+from maskwright.nn.stack import StackSpec
 
-__all__ = ["Family", "HeadKind", "KeyRow", "Net", "Spec"]
+__all__ = ["Family", "HeadKind", "KeyRow", "Net", "Spec", "written_out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class Spec:
     stack: StackSpec
     initializer_range: float = 0.02
     """Standard deviation of the normal distribution that weights start from; biases start at zero, norms at one."""
+    head_dropout: float | None = None
+    """Of what the classification heads read; None: as much as in the blocks."""
 
     @property
     def width(self) -> int:
@@ -48,16 +51,37 @@ class Spec:
         """Part -> (closed form, count), without heads."""
         return self.embed.parameters() | self.stack.parameters()
 
+    def flops(self, length: int) -> int:
+        """Floating-point operations a token in the forward pass without heads, in sequences of so many tokens."""
+        widen = self.embed.width * self.embed.narrow if self.embed.narrow else 0
+        return 2 * (widen + self.stack.multiplications(length))
+
 
 @dataclass(frozen=True)
 class KeyRow:
     """One tensor of ours and the tensors elsewhere that it is made of, joined along their first dimension.
 
-    ``{layer}`` stands for each layer's number.
+    ``{layer}`` stands for each layer's number, and for what else ``StackSpec.places`` names.
     """
 
     ours: str
     theirs: tuple[str, ...]
+    first: int = 0
+    """The first layer that has this tensor."""
+    there: Callable[[Spec], bool] = lambda spec: True
+    """Whether a network of that spec has it."""
+
+    def written_out(self, spec: Spec) -> dict[str, tuple[str, ...]]:
+        """Our name -> their names, once a layer where the row has layers."""
+        if not self.there(spec):
+            return {}
+        places = spec.stack.places[self.first :] if "{layer}" in self.ours else [{}]
+        return {self.ours.format(**at): tuple(name.format(**at) for name in self.theirs) for at in places}
+
+
+def written_out(rows: Iterable[KeyRow], spec: Spec) -> dict[str, tuple[str, ...]]:
+    """Return our name -> their names over all rows."""
+    return dict(chain.from_iterable(row.written_out(spec).items() for row in rows))
 
 
 @dataclass(frozen=True)
@@ -65,10 +89,11 @@ class HeadKind:
     """A head that a family can carry."""
 
     build: Callable[[Net, int], nn.Module]
-    """(network, outputs) -> module; ``outputs`` matters to classification only."""
+    """(network, outputs) -> module; ``outputs`` matters to heads of as many scores as there are labels only."""
     parameters: Callable[[Spec, int], dict[str, tuple[str, int]]]
     """(spec, outputs) -> part -> (closed form, count)."""
     keys: tuple[KeyRow, ...]
+    """The last row is that of the bias, as long as the head's output is wide."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,8 @@ class Family:
     """Spec of a new encoder from vocabulary, width, layers, heads, feed_forward, positions and dropouts."""
     presets: Mapping[str, Spec]
     """Published sizes by name."""
+    published: Mapping[str, str]
+    """Size -> the number of parameters that its authors give, and why ours may differ."""
     keys: tuple[KeyRow, ...]
     heads: Mapping[str, HeadKind]
     architectures: Mapping[str, frozenset[str]]
@@ -99,6 +126,10 @@ class Family:
     """Tensors of older files that carry no weights."""
     renames: Mapping[str, str] = field(default_factory=dict)
     """Endings of older files -> today's."""
+    known: frozenset[str] = frozenset()
+    """Fields of config.json that are understood and not written: checked when read, or without effect on what is computed."""
+    fit_padding: Callable[[Spec, int], Spec] = lambda spec, pad_id: spec
+    """(spec of a new model, its tokenizer's padding id) -> the spec, where positions depend on that id."""
 
     def parameters(self, spec: Spec, heads: Mapping[str, int]) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count), with the given heads (name -> outputs)."""
@@ -114,13 +145,13 @@ class Net(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
-        self.embed = Embed(spec.embed)
-        self.stack = Stack(spec.stack)
+        self.embed = spec.embed.build()
+        self.stack = spec.stack.build()
         self.heads = nn.ModuleDict()
 
     def forward(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor, layout: Layout) -> list[Tensor]:
         """Three (T,) int64 tensors and their layout -> layers + 1 hidden states of (T, D); the last is the output."""
-        states: list[Tensor] = self.stack(self.embed(ids_T, positions_T, segments_T), layout)
+        states: list[Tensor] = self.stack(self.embed(ids_T, positions_T, segments_T), positions_T, layout)
         return states
 
     def head_outputs(self) -> dict[str, int]:
@@ -133,8 +164,7 @@ class Net(nn.Module):
         for part in (self if module is None else module).modules():
             if isinstance(part, nn.Linear | nn.Embedding):
                 nn.init.normal_(part.weight, std=self.spec.initializer_range)
-            if isinstance(part, nn.Linear):
-                nn.init.zeros_(part.bias)
             if isinstance(part, nn.LayerNorm):
                 nn.init.ones_(part.weight)
+            if isinstance(part, nn.Linear | nn.LayerNorm) and part.bias is not None:
                 nn.init.zeros_(part.bias)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from maskwright.nn.dropout import keep_mask, next_key
 from maskwright.nn.layout import Grid, Layout, Ragged
-from maskwright.nn.ragged import attend_runs
+from maskwright.nn.ragged import attend_runs, unseen
 
 __all__ = ["attend"]
 
@@ -38,6 +38,7 @@ def attend(
     k_layout: Layout,
     *,
     causal: bool = False,
+    window: int | None = None,
     bias: Tensor | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
@@ -47,6 +48,7 @@ def attend(
 
     q_TNH: (Tq, N, H); k_TNH, v_TNH: (Tk, N, H); layouts of the queries and of the keys, with the same B.
     causal: a query sees keys up to its own place (equal lengths).
+    window: a query sees keys at most so many places before or behind its own (equal lengths); None sees all.
     bias: (N, S, S) or (B, N, S, S) added to the scores, Grid only.
     scale: defaults to 1 / sqrt(H).  dropout: share of the attention weights dropped.  kernel: a name above, else chosen.
     Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
@@ -60,16 +62,17 @@ def attend(
         case "per-sequence":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
-            out: Tensor = attend_runs(q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key)
+            cu = q_layout.cu, k_layout.cu
+            out: Tensor = attend_runs(q_TNH, k_TNH, v_TNH, *cu, causal, window, scale, dropout, key)
             return out
         case "padded":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
-            return _padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, scale, dropout)
+            return _padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, scale, dropout)
         case "grid":
             assert isinstance(q_layout, Grid) and isinstance(k_layout, Grid)
-            return _grid(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, bias, scale, dropout)
+            return _grid(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
         case "plain":
-            return _plain(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, bias, scale)
+            return _plain(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale)
     raise ValueError(f"no attention kernel {name!r}; known: per-sequence, padded, grid, plain")
 
 
@@ -102,6 +105,7 @@ def _padded(
     q_layout: Ragged,
     k_layout: Ragged,
     causal: bool,
+    window: int | None,
     scale: float,
     dropout: float,
 ) -> Tensor:
@@ -126,6 +130,7 @@ def _padded(
         q_grid,
         k_grid,
         causal,
+        window,
         None,
         scale,
         dropout,
@@ -140,6 +145,7 @@ def _grid(
     q_layout: Grid,
     k_layout: Grid,
     causal: bool,
+    window: int | None,
     bias: Tensor | None,
     scale: float,
     dropout: float,
@@ -149,7 +155,7 @@ def _grid(
     def to_BNSH(x: Tensor, layout: Grid) -> Tensor:
         return x.view(layout.batch, layout.length, heads, width).transpose(1, 2)
 
-    mask = _mask(q_layout, k_layout, causal, bias, q_TNH)
+    mask = _mask(q_layout, k_layout, causal, window, bias, q_TNH)
     q, k, v = to_BNSH(q_TNH, q_layout), to_BNSH(k_TNH, k_layout), to_BNSH(v_TNH, k_layout)
     if dropout:  # SDPA would draw from the global generator; here the mask must be keyed
         scores = torch.matmul(q, k.transpose(-1, -2)) * scale
@@ -163,12 +169,13 @@ def _grid(
     return out_BNSH.transpose(1, 2).reshape(q_layout.batch * q_layout.length, heads, width)
 
 
-def _mask(q_layout: Grid, k_layout: Grid, causal: bool, bias: Tensor | None, like: Tensor) -> Tensor | None:
-    """Join padding, causality and bias into what SDPA takes: None, a bool mask or an additive one."""
+def _mask(
+    q_layout: Grid, k_layout: Grid, causal: bool, window: int | None, bias: Tensor | None, like: Tensor
+) -> Tensor | None:
+    """Join padding, causality, window and bias into what SDPA takes: None, a bool mask or an additive one."""
     seen = None if k_layout.key_mask is None else k_layout.key_mask[:, None, None, :]
-    if causal:
-        square = torch.ones(q_layout.length, k_layout.length, dtype=torch.bool, device=like.device).tril()
-        seen = square if seen is None else seen & square
+    if (hidden := unseen(q_layout.length, k_layout.length, causal, window, like.device)) is not None:
+        seen = ~hidden if seen is None else seen & ~hidden
     if bias is None or seen is None:
         return bias if seen is None else seen
     return bias.masked_fill(~seen, -math.inf)
@@ -181,6 +188,7 @@ def _plain(
     q_layout: Layout,
     k_layout: Layout,
     causal: bool,
+    window: int | None,
     bias: Tensor | None,
     scale: float,
 ) -> Tensor:
@@ -189,9 +197,11 @@ def _plain(
         scores_NSS = torch.einsum("qnh,knh->nqk", q_TNH[q_at], k_TNH[k_at]) * scale
         if bias is not None:
             scores_NSS = scores_NSS + (bias if bias.dim() == 3 else bias[b])
+        apart = (q_at - q_at[0])[:, None] - (k_at - k_at[0])
         if causal:
-            later = torch.ones(scores_NSS.shape[1:], dtype=torch.bool, device=out.device).triu(1)
-            scores_NSS = scores_NSS.masked_fill(later, -math.inf)
+            scores_NSS = scores_NSS.masked_fill(apart < 0, -math.inf)
+        if window is not None:
+            scores_NSS = scores_NSS.masked_fill(apart.abs() > window, -math.inf)
         if isinstance(k_layout, Grid) and k_layout.key_mask is not None:
             scores_NSS = scores_NSS.masked_fill(~k_layout.key_mask[b], -math.inf)
         out = out.index_put((q_at,), torch.einsum("nqk,knh->qnh", scores_NSS.softmax(-1), v_TNH[k_at]))

@@ -1,12 +1,15 @@
 """Token, position and segment embeddings, summed.
 
-Devlin et al. 2019, section 3 and figure 2, https://arxiv.org/abs/1810.04805
+Devlin et al. 2019, section 3 and figure 2, https://arxiv.org/abs/1810.04805.  Narrow tables widened by one matrix: Lan et al.
+2020, section 3.1, https://arxiv.org/abs/1909.11942
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from maskwright.nn.dropout import Dropout
@@ -21,38 +24,72 @@ class EmbedSpec:
     vocabulary: int
     """V, rows of the token table."""
     width: int
-    """D, values a token."""
+    """D, values a token that come out."""
+    narrow: int | None = None
+    """E, values a token in the tables where one matrix widens them to D; None: the tables have D, and there is no matrix."""
     positions: int
-    """Rows of the position table: the longest sequence."""
+    """P, tokens in the longest sequence."""
+    position: Literal["table", "none"] = "table"
+    """Where places come in: a learned table here, or nothing here because attention tells places apart."""
+    offset: int = 0
+    """Rows of the position table before that of the first token, which stay unused."""
     segments: int
-    """Rows of the segment table."""
+    """Rows of the segment table; 0: there is none.  A single row is added to every token, whatever its segment."""
     norm_eps: float = 1e-12
+    bias: bool = True
+    """Whether the LayerNorm adds one."""
     dropout: float = 0.1
+
+    @property
+    def table_width(self) -> int:
+        """E, or D where the tables are not narrow."""
+        return self.narrow or self.width
 
     def parameters(self) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count)."""
-        v, d, p, s = self.vocabulary, self.width, self.positions, self.segments
-        return {
-            "token embeddings": (f"V·D = {v:,}·{d:,}", v * d),
-            "position embeddings": (f"P·D = {p:,}·{d:,}", p * d),
-            "segment embeddings": (f"2·D = {s:,}·{d:,}" if s == 2 else f"S·D = {s:,}·{d:,}", s * d),
-            "embedding LayerNorm": (f"2·D = 2·{d:,}", 2 * d),
-        }
+        v, d, p, s, e, o = self.vocabulary, self.width, self.positions, self.segments, self.table_width, self.offset
+        letter = "E" if self.narrow else "D"
+        parts = {"token embeddings": (f"V·{letter} = {v:,}·{e:,}", v * e)}
+        if self.position == "table":
+            rows, sizes = (f"(P + {o})", f"({p:,} + {o})") if o else ("P", f"{p:,}")
+            parts["position embeddings"] = (f"{rows}·{letter} = {sizes}·{e:,}", (p + o) * e)
+        if s:
+            parts["segment embeddings"] = (f"{s if s < 3 else 'S'}·{letter} = {s:,}·{e:,}", s * e)
+        norm = 2 if self.bias else 1
+        parts["embedding LayerNorm"] = (f"{norm}·{letter} = {norm}·{e:,}", norm * e)
+        if self.narrow:
+            parts["embedding projection"] = (f"E·D + D = {e:,}·{d:,} + {d:,}", e * d + d)
+        return parts
+
+    def build(self) -> Embed:
+        """Return the module that this describes."""
+        return Embed(self)
 
 
 class Embed(nn.Module):
-    """LayerNorm(token + position + segment), then dropout."""
+    """LayerNorm(token + position + segment), then dropout, and for narrow tables the matrix that widens them."""
 
     def __init__(self, spec: EmbedSpec) -> None:
         super().__init__()
-        self.token = nn.Embedding(spec.vocabulary, spec.width)
-        self.position = nn.Embedding(spec.positions, spec.width)
-        self.segment = nn.Embedding(spec.segments, spec.width)
-        self.norm = nn.LayerNorm(spec.width, eps=spec.norm_eps)
+        width = spec.table_width
+        self.offset = spec.offset
+        self.token = nn.Embedding(spec.vocabulary, width)
+        self.position = nn.Embedding(spec.positions + spec.offset, width) if spec.position == "table" else None
+        self.segment = nn.Embedding(spec.segments, width) if spec.segments else None
+        self.norm = nn.LayerNorm(width, eps=spec.norm_eps, bias=spec.bias)
         self.dropout = Dropout(spec.dropout)
+        self.widen = nn.Identity() if spec.narrow is None else nn.Linear(width, spec.width)
 
     def forward(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
         """Three (T,) int64 tensors -> (T, D)."""
-        summed_TD = self.token(ids_T) + self.position(positions_T) + self.segment(segments_T)
-        out: Tensor = self.dropout(self.norm(summed_TD))
+        out: Tensor = self.widen(self.dropout(self.norm(self.summed(ids_T, positions_T, segments_T))))
         return out
+
+    def summed(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
+        """Three (T,) int64 tensors -> (T, E), the sum of the tables' rows."""
+        x: Tensor = self.token(ids_T)
+        if self.position is not None:
+            x = x + self.position(positions_T + self.offset if self.offset else positions_T)
+        if self.segment is not None:
+            x = x + self.segment(segments_T if self.segment.num_embeddings > 1 else torch.zeros_like(segments_T))
+        return x

@@ -1,5 +1,6 @@
-"""Small networks on top of an encoder: pooler, masked-token scores, next-sentence scores, classes.
+"""Small networks on top of an encoder: pooler, masked-token scores, scores of classes, of tokens, of answers.
 
+Each says what it reads of a sequence's hidden states (``READS``), so that whoever runs it need not know the architecture.
 Devlin et al. 2019, sections 3.1 and 4, https://arxiv.org/abs/1810.04805
 """
 
@@ -12,11 +13,16 @@ from torch import Tensor, nn
 from maskwright.nn.block import ACTIVATIONS
 from maskwright.nn.dropout import Dropout
 
-__all__ = ["Classify", "MaskedTokens", "NextSentence", "Pooler"]
+__all__ = ["READS", "DenseScores", "MaskedTokens", "Pooler", "Scores"]
+
+READS = ("tokens", "first", "mean", "pooled")
+"""Every token's state; each sequence's first; the mean of its tokens' states; what the pooler makes of the first."""
 
 
 class Pooler(nn.Module):
     """tanh of a dense layer on the first token: (B, D) -> (B, D)."""
+
+    reads = "first"
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -30,11 +36,15 @@ class Pooler(nn.Module):
 class MaskedTokens(nn.Module):
     """Scores of every vocabulary entry: dense, activation, LayerNorm, then the token table itself plus a bias."""
 
-    def __init__(self, token_table: nn.Embedding, activation: str, norm_eps: float) -> None:
+    reads = "tokens"
+
+    def __init__(
+        self, token_table: nn.Embedding, width: int, *, activation: str, norm_eps: float, bias: bool = True
+    ) -> None:
         super().__init__()
-        vocabulary, width = token_table.weight.shape
-        self.dense = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        vocabulary, table_width = token_table.weight.shape
+        self.dense = nn.Linear(width, table_width, bias=bias)
+        self.norm = nn.LayerNorm(table_width, eps=norm_eps, bias=bias)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.activation = ACTIVATIONS[activation]
         # In a tuple, so that the table is tied and not registered a second time.
@@ -45,28 +55,47 @@ class MaskedTokens(nn.Module):
         return F.linear(self.norm(self.activation(self.dense(hidden_MD))), self._table[0].weight, self.bias)
 
 
-class NextSentence(nn.Module):
-    """Two scores from the pooled first token: 0 the second segment follows the first, 1 it does not."""
+class Scores(nn.Module):
+    """Dropout and a linear layer: C scores, or one value for a regression."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, outputs: int, *, reads: str, dropout: float = 0.0) -> None:
         super().__init__()
-        self.score = nn.Linear(width, 2)
-
-    def forward(self, pooled_BD: Tensor) -> Tensor:
-        """(B, D) -> (B, 2)."""
-        out: Tensor = self.score(pooled_BD)
-        return out
-
-
-class Classify(nn.Module):
-    """Dropout and a linear layer on the pooled first token: classes, or one value for a regression."""
-
-    def __init__(self, width: int, outputs: int, dropout: float) -> None:
-        super().__init__()
+        self.reads = reads
         self.dropout = Dropout(dropout)
         self.score = nn.Linear(width, outputs)
 
-    def forward(self, pooled_BD: Tensor) -> Tensor:
-        """(B, D) -> (B, C)."""
-        out: Tensor = self.score(self.dropout(pooled_BD))
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., C)."""
+        out: Tensor = self.score(self.dropout(x))
+        return out
+
+
+class DenseScores(nn.Module):
+    """A dense layer and its activation before the scores, for families whose classes read no pooler.
+
+    norm_eps: epsilon of a LayerNorm behind the activation; None where there is none.  bias: of the dense layer and the norm.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        outputs: int,
+        *,
+        reads: str,
+        activation: str,
+        dropout: float = 0.0,
+        norm_eps: float | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.reads = reads
+        self.dense = nn.Linear(width, width, bias=bias)
+        self.norm = nn.Identity() if norm_eps is None else nn.LayerNorm(width, eps=norm_eps, bias=bias)
+        self.dropout = Dropout(dropout)
+        self.score = nn.Linear(width, outputs)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., C)."""
+        out: Tensor = self.score(self.dropout(self.norm(self.activation(self.dense(x)))))
         return out

@@ -56,6 +56,11 @@ class Ragged:
         """(B,) int64: the row of each sequence's first token."""
         return self.cu[:-1].long()
 
+    def mean(self, x_TD: Tensor) -> Tensor:
+        """(T, D) -> (B, D): the mean over each sequence's tokens."""
+        sums = x_TD.new_zeros(self.batch + 1, x_TD.shape[-1]).index_add(0, self.row, x_TD)
+        return sums[:-1] / self.cu.diff()[:, None]
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Ragged:
         """Return the same layout on another device."""
         return Ragged(
@@ -79,6 +84,13 @@ class Grid:
         """(B,) int64: the row of each sequence's first place."""
         device = None if self.key_mask is None else self.key_mask.device
         return torch.arange(self.batch, device=device) * self.length
+
+    def mean(self, x_TD: Tensor) -> Tensor:
+        """(T, D) -> (B, D): the mean over the places of each row that hold a token."""
+        x_BSD = x_TD.view(self.batch, self.length, -1)
+        if self.key_mask is None:
+            return x_BSD.mean(1)
+        return (x_BSD * self.key_mask[..., None]).sum(1) / self.key_mask.sum(1, keepdim=True)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Grid:
         """Return the same layout on another device."""

@@ -1,5 +1,8 @@
 """Attention over sequences laid end to end, on the CPU: one fused call a run of equally long sequences.
 
+With a window a long sequence is cut into steps, each with the keys in its reach, so that work and memory grow with its length
+and not with its square.
+
 Forward without dropout is PyTorch's fused kernel.  With dropout the fused kernel falls back to a slow path, and its backward
 in bfloat16 is slower than three plain matrix products, so both of those are written out here: scores, softmax, keep mask,
 values; the backward recomputes the softmax instead of storing it.  Work goes in blocks small enough for the cache.
@@ -10,6 +13,7 @@ and not a loop over data-dependent lengths.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,15 +24,28 @@ from torch import Tensor
 from maskwright.keys import mix
 from maskwright.nn.dropout import keep_mask
 
-__all__ = ["attend_runs"]
+__all__ = ["attend_runs", "unseen"]
 
 _BLOCK = 1 << 20
 """Attention weights computed at once: 2 to 4 MB, about an L2 cache."""
 
+_STEP = 128
+"""Queries of a long sequence computed at once where they look at near keys only."""
 
-def _runs(q_cu: Tensor, k_cu: Tensor, heads: int) -> Iterator[tuple[slice, slice, int, int, int]]:
-    """Yield runs of sequences with the same lengths: (query rows, key rows, sequences, query length, key length)."""
+Run = tuple[slice, slice, int, int, int]
+"""Query rows, key rows, sequences, queries and keys in each."""
+
+
+def _runs(q_cu: Tensor, k_cu: Tensor, heads: int, window: int | None) -> Iterator[Run]:
+    """Yield runs of sequences with the same lengths; with a window, long sequences step by step, with the keys in reach."""
     q, k = q_cu.tolist(), k_cu.tolist()
+    if window is not None and max(b - a for a, b in itertools.pairwise(q)) > _STEP + 2 * window:
+        for begin, end in itertools.pairwise(q):
+            for at in range(begin, end, _STEP):
+                last = min(end, at + _STEP)
+                first, behind = max(begin, at - window), min(end, last + window)
+                yield slice(at, last), slice(first, behind), 1, last - at, behind - first
+        return
     first, count = 0, len(q) - 1
     while first < count:
         lq, lk = q[first + 1] - q[first], k[first + 1] - k[first]
@@ -45,12 +62,25 @@ def _heads_first(x_TNH: Tensor, rows: slice, sequences: int, length: int) -> Ten
     return x_TNH[rows].view(sequences, length, *x_TNH.shape[1:]).transpose(1, 2)
 
 
-def _weights(q: Tensor, k: Tensor, causal: bool, scale: float) -> Tensor:
+def unseen(
+    queries: int, keys: int, causal: bool, window: int | None, device: torch.device, ahead: int = 0
+) -> Tensor | None:
+    """(queries, keys) bool: what a query may not look at, later keys and those farther away than the window; None: nothing.
+
+    ahead: places from the first key to the first query.
+    """
+    if not causal and (window is None or window >= max(queries, keys) - 1):
+        return None
+    apart = torch.arange(ahead, ahead + queries, device=device)[:, None] - torch.arange(keys, device=device)
+    hidden = apart < 0 if causal else torch.zeros_like(apart, dtype=torch.bool)
+    return hidden if window is None else hidden | (apart.abs() > window)
+
+
+def _weights(q: Tensor, k: Tensor, hidden: Tensor | None, scale: float) -> Tensor:
     """softmax(q k^T * scale): (b, N, Sq, Sk) in the dtype of q."""
     scores = torch.matmul(q * scale, k.transpose(-1, -2))
-    if causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-        scores.masked_fill_(later, -torch.inf)
+    if hidden is not None:
+        scores.masked_fill_(hidden, -torch.inf)
     return torch.softmax(scores, -1)
 
 
@@ -62,7 +92,16 @@ def _kept(weights: Tensor, dropout: float, key: int, run: int) -> Tensor:
 
 @torch.library.custom_op("maskwright::attend_runs", mutates_args=())
 def attend_runs(
-    q: Tensor, k: Tensor, v: Tensor, q_cu: Tensor, k_cu: Tensor, causal: bool, scale: float, dropout: float, key: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    q_cu: Tensor,
+    k_cu: Tensor,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    dropout: float,
+    key: Tensor,
 ) -> Tensor:
     """Attention of (Tq, N, H) queries over (Tk, N, H) keys and values, sequence by sequence.
 
@@ -71,20 +110,32 @@ def attend_runs(
     """
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
     out[int(q_cu[-1]) :] = 0
-    for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1])):
+    for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1], window)):
         q_b, k_b, v_b = _heads_first(q, q_rows, b, lq), _heads_first(k, k_rows, b, lk), _heads_first(v, k_rows, b, lk)
         if dropout:
-            weights = _weights(q_b, k_b, causal, scale)
+            weights = _weights(q_b, k_b, unseen(lq, lk, causal, window, q.device, q_rows.start - k_rows.start), scale)
             o_b = torch.matmul(weights * _kept(weights, dropout, int(key), run), v_b)
-        else:
+        elif window is None:
             o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, is_causal=causal, scale=scale)
+        else:
+            hidden = unseen(lq, lk, causal, window, q.device, q_rows.start - k_rows.start)
+            o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, None if hidden is None else ~hidden, scale=scale)
         _heads_first(out, q_rows, b, lq).copy_(o_b)
     return out
 
 
 @attend_runs.register_fake
 def _(
-    q: Tensor, k: Tensor, v: Tensor, q_cu: Tensor, k_cu: Tensor, causal: bool, scale: float, dropout: float, key: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    q_cu: Tensor,
+    k_cu: Tensor,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    dropout: float,
+    key: Tensor,
 ) -> Tensor:
     return torch.empty_like(q, memory_format=torch.contiguous_format)
 
@@ -98,18 +149,21 @@ def _backward_op(
     q_cu: Tensor,
     k_cu: Tensor,
     causal: bool,
+    window: int | None,
     scale: float,
     dropout: float,
     key: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     dq, dk, dv = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
     dq[int(q_cu[-1]) :] = 0
-    dk[int(k_cu[-1]) :] = 0
-    dv[int(k_cu[-1]) :] = 0
-    for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1])):
+    # With a window two steps may reach the same keys; otherwise each run has keys of its own.
+    dk[0 if window is not None else int(k_cu[-1]) :] = 0
+    dv[0 if window is not None else int(k_cu[-1]) :] = 0
+    put = Tensor.add_ if window is not None else Tensor.copy_
+    for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1], window)):
         q_b, k_b, v_b = _heads_first(q, q_rows, b, lq), _heads_first(k, k_rows, b, lk), _heads_first(v, k_rows, b, lk)
         g_b = _heads_first(grad, q_rows, b, lq)
-        weights = _weights(q_b, k_b, causal, scale)
+        weights = _weights(q_b, k_b, unseen(lq, lk, causal, window, q.device, q_rows.start - k_rows.start), scale)
         d_weights = torch.matmul(g_b, v_b.transpose(-1, -2))
         if dropout:
             kept = _kept(weights, dropout, int(key), run)
@@ -117,10 +171,10 @@ def _backward_op(
             used = weights * kept
         else:
             used = weights
-        _heads_first(dv, k_rows, b, lk).copy_(torch.matmul(used.transpose(-1, -2), g_b))
+        put(_heads_first(dv, k_rows, b, lk), torch.matmul(used.transpose(-1, -2), g_b))
         d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(scale)
         _heads_first(dq, q_rows, b, lq).copy_(torch.matmul(d_scores, k_b))
-        _heads_first(dk, k_rows, b, lk).copy_(torch.matmul(d_scores.transpose(-1, -2), q_b))
+        put(_heads_first(dk, k_rows, b, lk), torch.matmul(d_scores.transpose(-1, -2), q_b))
     return dq, dk, dv
 
 
@@ -133,6 +187,7 @@ def _(
     q_cu: Tensor,
     k_cu: Tensor,
     causal: bool,
+    window: int | None,
     scale: float,
     dropout: float,
     key: Tensor,
@@ -145,14 +200,14 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    q, k, v, q_cu, k_cu, ctx.causal, ctx.scale, ctx.dropout, key = inputs
+    q, k, v, q_cu, k_cu, ctx.causal, ctx.window, ctx.scale, ctx.dropout, key = inputs
     ctx.save_for_backward(q, k, v, q_cu, k_cu, key)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     q, k, v, q_cu, k_cu, key = ctx.saved_tensors
-    dq, dk, dv = _backward_op(grad, q, k, v, q_cu, k_cu, ctx.causal, ctx.scale, ctx.dropout, key)
-    return dq, dk, dv, None, None, None, None, None, None
+    dq, dk, dv = _backward_op(grad, q, k, v, q_cu, k_cu, ctx.causal, ctx.window, ctx.scale, ctx.dropout, key)
+    return dq, dk, dv, None, None, None, None, None, None, None
 
 
 attend_runs.register_autograd(_backward, setup_context=_save)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from maskwright.nn.block import Block, BlockSpec
+from maskwright.nn.block import BlockSpec
 from maskwright.nn.dropout import same_again
 from maskwright.nn.layout import Layout
 
@@ -17,17 +18,49 @@ __all__ = ["Stack", "StackSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class StackSpec:
-    """How many blocks of which kind."""
+    """How many blocks of which kind; behind pre-norm blocks stands one LayerNorm more."""
 
     layers: int
     block: BlockSpec
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks have weights of their own."""
+        return self.layers
+
+    @property
+    def places(self) -> Sequence[dict[str, int]]:
+        """One mapping a block that has weights: the numbers that its tensors' names are made of."""
+        return [{"layer": layer} for layer in range(self.layers)]
+
+    @property
+    def order(self) -> Sequence[int]:
+        """Which block computes each layer."""
+        return range(self.layers)
+
+    def block_at(self, layer: int) -> BlockSpec:
+        """Return what the block of that number is."""
+        return self.block
+
     def parameters(self) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count), over all layers."""
-        return {
-            part: (f"{self.layers} layers × ({form})", self.layers * count)
+        layers = "layer" if self.blocks == 1 else "layers"
+        parts = {
+            part: (f"{self.blocks} {layers} × ({form})", self.blocks * count)
             for part, (form, count) in self.block.parameters().items()
         }
+        if self.block.norm == "pre":
+            norm = 2 if self.block.bias else 1
+            parts["final LayerNorm"] = (f"{norm}·D", norm * self.block.width)
+        return parts
+
+    def multiplications(self, length: int) -> int:
+        """Multiplications a token in the forward pass over a sequence of so many tokens."""
+        return sum(self.block_at(block).multiplications(length) for block in self.order)
+
+    def build(self) -> Stack:
+        """Return the module that this describes."""
+        return Stack(self)
 
 
 class Stack(nn.Module):
@@ -42,14 +75,19 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec) -> None:
         super().__init__()
         self.recompute = False
-        self.blocks = nn.ModuleList(Block(spec.block) for _ in range(spec.layers))
+        self.blocks = nn.ModuleList(spec.block_at(block).build() for block in range(spec.blocks))
+        self.order = tuple(spec.order)
+        width, eps, bias = spec.block.width, spec.block.norm_eps, spec.block.bias
+        self.norm = nn.LayerNorm(width, eps=eps, bias=bias) if spec.block.norm == "pre" else nn.Identity()
 
-    def forward(self, x_TD: Tensor, layout: Layout) -> list[Tensor]:
-        """(T, D) -> what went in and what came out of each block: layers + 1 tensors of (T, D)."""
+    def forward(self, x_TD: Tensor, positions_T: Tensor, layout: Layout) -> list[Tensor]:
+        """(T, D) -> what went in and what came out of each layer: layers + 1 tensors of (T, D)."""
         states = [x_TD]
-        for block in self.blocks:
+        for number in self.order:
+            block, given = self.blocks[number], (states[-1], positions_T, layout)
             if self.recompute and self.training and torch.is_grad_enabled():
-                states.append(checkpoint(block, states[-1], layout, use_reentrant=False, context_fn=same_again))
+                states.append(checkpoint(block, *given, use_reentrant=False, context_fn=same_again))
             else:
-                states.append(block(states[-1], layout))
+                states.append(block(*given))
+        states[-1] = self.norm(states[-1])
         return states

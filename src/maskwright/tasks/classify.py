@@ -28,7 +28,7 @@ class Classification(Task):
     """
 
     name = "classify"
-    heads = ("pooler", "classify")
+    heads = ("classify",)
 
     def __init__(self, labels: Sequence[str], metric: str = "accuracy") -> None:
         super().__init__()
@@ -47,8 +47,7 @@ class Classification(Task):
         return cls(labels, facts.get("metric", "accuracy"))
 
     def prepare(self, model: Model) -> None:
-        """Give the model a pooler and a classification head of the right size."""
-        model.add_head("pooler")
+        """Give the model a classification head of the right size."""
         model.add_head("classify", len(self.labels))
 
     def stage(self, model: Model) -> LabelFirst:
@@ -58,7 +57,7 @@ class Classification(Task):
     def forward(self, run: Pass) -> Loss:
         """Return the part ``classify``."""
         target = run.batch.targets[self.name]
-        logits_BC = run.model.head("classify")(run.pooled_BD).float()
+        logits_BC = run.scores("classify").float()
         hits = (logits_BC.detach().argmax(-1) == target.labels).sum()
         return {self.name: Part(F.cross_entropy(logits_BC, target.labels, reduction="sum"), target.count, hits=hits)}
 

@@ -24,7 +24,7 @@ class Regression(Task):
     """
 
     name = "regress"
-    heads = ("pooler", "classify")
+    heads = ("classify",)
 
     def __init__(self, metric: str = "pearson_spearman") -> None:
         super().__init__()
@@ -41,8 +41,7 @@ class Regression(Task):
         return cls(facts["metric"])
 
     def prepare(self, model: Model) -> None:
-        """Give the model a pooler and a head of one output."""
-        model.add_head("pooler")
+        """Give the model a head of one output."""
         model.add_head("classify", 1)
 
     def stage(self, model: Model) -> LabelFirst:
@@ -52,7 +51,7 @@ class Regression(Task):
     def forward(self, run: Pass) -> Loss:
         """Return the part ``regress``."""
         target = run.batch.targets[self.name]
-        values_B = run.model.head("classify")(run.pooled_BD).float().squeeze(-1)
+        values_B = run.scores("classify").float().squeeze(-1)
         return {self.name: Part(F.mse_loss(values_B, target.labels, reduction="sum"), target.count)}
 
     def numbers(self, rows: Rows) -> NDArray[np.float64]:

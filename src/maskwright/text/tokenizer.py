@@ -1,8 +1,9 @@
 """Text to token ids and back: the tokenizers library behind a small face.
 
-Two rules hold for every method.  Ids of special pieces are found by name, never assumed.  Text is only text: a
-document that contains ``[SEP]`` does not get the id of that piece (``encode_marked`` is there for prompts in which a
-person writes [MASK]).
+WordPiece (BERT), byte BPE (GPT-2, RoBERTa, BART) and Unigram (ALBERT, XLNet, T5) have the same face.  Two rules hold for
+every method.  Ids of special pieces are found by what they are for, never assumed.  Text is only text: a document that
+contains ``[SEP]`` does not get the id of that piece (``encode_marked`` is there for prompts in which a person writes
+[MASK]).
 
 Bounds: a caller that needs N tokens of a long text asks ``encode_truncated``, which reads no more of it than those
 need.
@@ -13,8 +14,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,13 @@ from numpy.typing import NDArray
 
 from maskwright.errors import InputError, did_you_mean
 from maskwright.text import rules
-from maskwright.text.chunks import ChunkCache
-from maskwright.text.folder import CLS, MASK, PAD, SEP, SPECIAL, UNK, bert_backend, read_backend
+from maskwright.text.apart import cut_names
+from maskwright.text.beginnings import Beginnings
+from maskwright.text.chunks import ChunkCache, at_spaces, before_spaces
+from maskwright.text.folder import read_source
+from maskwright.text.learn import Kind, learn
 from maskwright.text.sound import sound
-from maskwright.text.wordpiece import learn_pieces
+from maskwright.text.special import ROLES, convention_of, read_frame
 
 __all__ = ["Encoded", "Tokenizer"]
 
@@ -47,45 +52,77 @@ class Tokenizer:
     """A tokenizer, its special ids and its limits.  Picklable.
 
     Attributes:
+        kind: wordpiece, bpe or unigram.
         vocab_size: number of pieces V; ids are 0 … V-1.
         fingerprint: sha256 of everything that decides the ids: equal for equal rules, whatever the file looked like.
         max_length: longest sequence in tokens, special ones included.
         lowercase: whether "A" and "a" are the same to it.
-        cls_id, sep_id, pad_id, mask_id, unk_id: ids of the five special pieces.
-        special_ids: those and any other piece that its files declare special.
-        starts_word_V: (V,) bool, whether each piece begins a word.
+        roles: role → id of the special piece, for the roles of ``special.ROLES`` that the tokenizer has.
+        frame: how special pieces stand around one text and around two.
+        special_ids: ids of the roles and of any other piece that its files declare special.
+        starts_word_V: (V,) bool, whether each piece begins a word; see ``rules.word_starts``.
         dtype: the smallest of uint16 and uint32 that holds every id.
+
+    ``cls_id`` and its like raise InputError where the tokenizer has no such piece (GPT-2 none for padding, T5 no cls).
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, max_length: int) -> None:
-        self._backend = backend
+    def __init__(self, backend: tokenizers.Tokenizer, max_length: int, roles: Mapping[str, str] | None = None) -> None:
+        """Wrap a backend; ``roles`` None takes those of the first convention whose pieces it has."""
+        self._whole = backend
+        content = json.loads(backend.to_str())
+        self.kind: Kind = content["model"]["type"].lower()
+        self._backend = cut_names(backend) if self.kind == "unigram" else backend
         self._backend.encode_special_tokens = True
         self.max_length = max_length
-        content = json.loads(backend.to_str())
         self.fingerprint = rules.fingerprint(content)
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
-        self.cls_id, self.sep_id = self.id_of(CLS), self.id_of(SEP)
-        self.pad_id, self.mask_id, self.unk_id = self.id_of(PAD), self.id_of(MASK), self.id_of(UNK)
+        if roles is None:
+            convention = convention_of({}, backend.get_vocab())
+            roles = convention.roles if convention else {}
+        self._names = {role: roles[role] for role in ROLES if role in roles}
+        self.roles: Mapping[str, int] = {role: self.id_of(piece) for role, piece in self._names.items()}
+        self.frame = read_frame(content["post_processor"])
         self.special_ids = frozenset(token["id"] for token in content["added_tokens"] if token["special"])
         self.lowercase = backend.normalizer is not None and backend.normalizer.normalize_str("A") == "a"
         self.dtype = np.dtype("uint16" if self.vocab_size <= 1 << 16 else "uint32")
-        prefix = content["model"]["continuing_subword_prefix"]
-        self.starts_word_V: NDArray[np.bool_] = np.array(
-            [not piece.startswith(prefix) for piece in self.pieces(range(self.vocab_size))], dtype=np.bool_
-        )
-        self._words_are_local = rules.words_are_local(content)
-        self._chunks = ChunkCache(self.encode_batch, self.dtype)
+        self.starts_word_V: NDArray[np.bool_] = rules.word_starts(content, self.pieces(range(self.vocab_size)))
+        self._mask_takes_space = rules.is_bytes(content)  # it stands for a word, and bytes spell a word with its space
+        borders = rules.borders(content)
+        self._chunks: ChunkCache | None = None
+        self._beginnings: Beginnings | None = None
+        if borders is not None:
+            split = at_spaces if borders == "bert" else before_spaces
+            self._chunks = ChunkCache(split, self.encode_batch, self.dtype)
+            self._beginnings = Beginnings(self._backend, borders, self.starts_word_V)
+
+    def _role(self, role: str) -> int:
+        if role not in self.roles:
+            raise InputError(
+                f"text/tokenizer: this tokenizer has no {role} piece (it has {', '.join(self.roles) or 'none'}). "
+                f"Take one that has, or name it as {role}_token in its tokenizer_config.json."
+            )
+        return self.roles[role]
+
+    pad_id = property(lambda self: self._role("pad"), doc="Id of the piece that fills up.")
+    unk_id = property(lambda self: self._role("unk"), doc="Id of what is not known.")
+    cls_id = property(lambda self: self._role("cls"), doc="Id of the piece that stands for the whole sequence.")
+    sep_id = property(lambda self: self._role("sep"), doc="Id of the separator.")
+    mask_id = property(lambda self: self._role("mask"), doc="Id of a hidden token.")
+    bos_id = property(lambda self: self._role("bos"), doc="Id of the beginning of a text.")
+    eos_id = property(lambda self: self._role("eos"), doc="Id of the end of a text.")
 
     @classmethod
     def load(cls, path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
-        """Read a folder with tokenizer.json or vocab.txt, or one of these files; raises InputError where it cannot.
+        """Read a folder, or one file: tokenizer.json, vocab.txt, vocab.json beside merges.txt, spiece.model.
+
+        Raises InputError where it cannot.
 
         A vocab.txt does not say whether text is to be lower-cased.  ``lowercase`` does; with None it is read from a
         tokenizer_config.json beside it, and without one guessed: a vocabulary with no capital letter is a lower-case
         one.
         """
-        backend, max_length = read_backend(path, lowercase)
-        tokenizer = cls(backend, max_length)
+        source = read_source(path, lowercase)
+        tokenizer = cls(source.backend, source.max_length, source.roles)
         if lowercase not in (None, tokenizer.lowercase):
             raise InputError(
                 f"text/tokenizer: {path} says lowercase is {tokenizer.lowercase}, {lowercase} was asked for. "
@@ -99,50 +136,44 @@ class Tokenizer:
         texts: Iterable[str],
         *,
         vocab_size: int,
-        lowercase: bool = True,
+        kind: Kind = "wordpiece",
+        lowercase: bool | None = None,
         min_frequency: int = 2,
         max_length: int = 512,
     ) -> Tokenizer:
-        """Learn a WordPiece vocabulary of at most ``vocab_size`` pieces; the same texts always give the same one.
+        """Learn a vocabulary of at most ``vocab_size`` pieces; the same texts always give the same one.
 
-        Pieces seen fewer than ``min_frequency`` times are left out.  The special pieces take ids 0 to 4.  ``texts``
-        is read once, as a stream.  Raises InputError where there is no text or no room.
+        ``kind``: BERT's WordPiece, RoBERTa's byte BPE or ALBERT's Unigram, with that model's special pieces, which take
+        the first ids.  ``lowercase`` None means yes but for byte BPE.  What is seen fewer than ``min_frequency`` times
+        is left out: pieces, for Unigram characters.  ``texts`` is read once, as a stream.  Raises InputError where there
+        is no text or no room.
         """
-        if vocab_size <= len(SPECIAL):
-            raise InputError(
-                f"text/tokenizer: vocab_size is {vocab_size}; {len(SPECIAL)} special pieces need more room."
-            )
-        untrained = bert_backend(list(SPECIAL), lowercase=lowercase)
-        pieces = learn_pieces(
+        lowercase = kind != "bpe" if lowercase is None else lowercase
+        backend = learn(
+            kind,
             (sound(text) for text in texts),
-            normalizer=untrained.normalizer,
-            pre_tokenizer=untrained.pre_tokenizer,
-            special=SPECIAL,
             vocab_size=vocab_size,
+            lowercase=lowercase,
             min_frequency=min_frequency,
         )
-        if len(pieces) == len(SPECIAL):
-            raise InputError("text/tokenizer: nothing to learn a vocabulary from: no character was seen often enough.")
-        return cls(bert_backend(pieces, lowercase=lowercase), max_length)
+        return cls(backend, max_length)
 
     def save(self, folder: str | Path) -> None:
-        """Write tokenizer.json, tokenizer_config.json and vocab.txt, as the transformers library reads them."""
+        """Write tokenizer.json, tokenizer_config.json and for WordPiece vocab.txt, as the transformers library reads them."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._backend.save(str(folder / "tokenizer.json"))
+        self._whole.save(str(folder / "tokenizer.json"))
+        segments = ["token_type_ids"] if any(place.segment for place in self.frame.pair) else []
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+            "model_input_names": ["input_ids", *segments, "attention_mask"],
             "model_max_length": self.max_length,
-            "cls_token": CLS,
-            "mask_token": MASK,
-            "pad_token": PAD,
-            "sep_token": SEP,
-            "unk_token": UNK,
-            **rules.bert_settings(json.loads(self._backend.to_str())["normalizer"]),
+            **{f"{role}_token": self._names[role] for role in sorted(self._names)},
+            **rules.bert_settings(json.loads(self._whole.to_str())["normalizer"]),
         }
         _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        _write(folder / "vocab.txt", "".join(f"{piece}\n" for piece in self.pieces(range(self.vocab_size))))
+        if self.kind == "wordpiece":
+            _write(folder / "vocab.txt", "".join(f"{piece}\n" for piece in self.pieces(range(self.vocab_size))))
 
     def encode(self, text: str, max_chars: int | None = None) -> list[int]:
         """Return the ids of a text, without special pieces around it.
@@ -166,7 +197,7 @@ class Tokenizer:
 
         The way to encode a corpus: words seen before are looked up, in a table that one thread at a time may use.
         """
-        if self._words_are_local:
+        if self._chunks is not None:
             return self._chunks.encode(texts)
         encoded = self.encode_batch(texts)
         ends = np.cumsum([len(ids) for ids in encoded], dtype=np.int64)
@@ -177,30 +208,10 @@ class Tokenizer:
         return self.encode_batch_truncated([text], max_tokens)[0]
 
     def encode_batch_truncated(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Return exactly the first ``max_tokens`` ids of each text.
-
-        A beginning is encoded and its last word, which the cut may have gone through, set aside; where the rest is
-        too short a four times longer beginning is tried.  At worst (one endless word) the cost is 4/3 of encoding the
-        whole text.
-        """
-        if not self._words_are_local:
+        """Return exactly the first ``max_tokens`` ids of each text; see text/beginnings.py."""
+        if self._beginnings is None:
             return [ids[:max_tokens] for ids in self.encode_batch(texts)]
-        width = 64 + 8 * max_tokens
-        heads = self.encode_batch([text[:width] for text in texts])
-        return [self._first(text, ids, width, max_tokens) for text, ids in zip(texts, heads, strict=True)]
-
-    def _first(self, text: str, ids: list[int], width: int, max_tokens: int) -> list[int]:
-        while width < len(text) and self._whole_words(ids) < max_tokens:
-            width *= 4
-            ids = self.encode(text[:width])
-        return ids[:max_tokens]
-
-    def _whole_words(self, ids: list[int]) -> int:
-        """Count the tokens before the last word."""
-        last = len(ids) - 1
-        while last > 0 and not self.starts_word_V[ids[last]]:
-            last -= 1
-        return max(last, 0)
+        return self._beginnings.first(self.encode_batch, texts, max_tokens)
 
     def encode_with_offsets(self, text: str) -> Encoded:
         """Return the ids of a text with the characters and the word that each came from."""
@@ -210,7 +221,12 @@ class Tokenizer:
 
     def encode_marked(self, text: str) -> list[int]:
         """Return the ids of a prompt in which the names of special pieces stand for the pieces: ``Paris is [MASK].``"""
-        marks = re.split("(" + "|".join(map(re.escape, SPECIAL)) + ")", text)
+        names = sorted(self.pieces(self.special_ids), key=len, reverse=True)
+        marks = re.split("(" + "|".join(map(re.escape, names)) + ")", text)
+        if self._mask_takes_space:
+            marks = [
+                part.rstrip() if after == self._names.get("mask") else part for part, after in pairwise([*marks, ""])
+            ]
         return [
             number
             for place, part in enumerate(marks)
@@ -242,11 +258,14 @@ class Tokenizer:
         return number
 
     def __getstate__(self) -> tuple[str, int]:
-        return self._backend.to_str(), self.max_length
+        return self._whole.to_str(), self.max_length
 
-    def __setstate__(self, state: tuple[str, int]) -> None:
-        content, max_length = state
-        self.__init__(tokenizers.Tokenizer.from_str(content), max_length)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (*self.__getstate__(), self._names)
+
+
+def _restore(content: str, max_length: int, roles: Mapping[str, str]) -> Tokenizer:
+    return Tokenizer(tokenizers.Tokenizer.from_str(content), max_length, roles)
 
 
 def _cut(text: str, max_chars: int) -> str:

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
 
-__all__ = ["PREFIX", "learn_pieces"]
+__all__ = ["PREFIX", "learn_pieces", "repeat"]
 
 PREFIX = "##"
 """Marks a piece that continues a word."""
@@ -55,7 +55,7 @@ def learn_pieces(
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     known = set(characters)
     kept = {word: count for word, count in sorted(words.items()) if _spelt_with(known, word)}
-    backend.train_from_iterator(_repeat(kept), trainer)
+    backend.train_from_iterator(repeat(kept), trainer)
     vocabulary = backend.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
@@ -93,7 +93,7 @@ def _spelt_with(known: set[str], word: str) -> bool:
     return word[0] in known and all(PREFIX + character in known for character in word[1:])
 
 
-def _repeat(words: dict[str, int]) -> Iterator[str]:
+def repeat(words: dict[str, int]) -> Iterator[str]:
     """Write each word as often as it was seen, in lines of bounded length: the trainer takes text, not counts."""
     for word, count in words.items():
         step = max(1, _FEED_CHARS // (len(word) + 1))

@@ -1,0 +1,125 @@
+"""Heads as families carry them: each function makes a ``HeadKind`` from the names that its tensors have elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from maskwright.families.base import HeadKind, KeyRow, Net, Spec
+from maskwright.nn.heads import DenseScores, MaskedTokens, Pooler, Scores
+
+__all__ = ["both", "dense_scores", "head_rate", "masked_tokens", "plain", "pooler", "scores"]
+
+Closed = dict[str, tuple[str, int]]
+
+
+def both(ours: str, *theirs: str) -> tuple[KeyRow, KeyRow]:
+    """A weight and its bias."""
+    return tuple(KeyRow(f"{ours}.{x}", tuple(f"{t}.{x}" for t in theirs)) for x in ("weight", "bias"))  # type: ignore[return-value]
+
+
+def plain(ours: str, *theirs: str) -> tuple[KeyRow, KeyRow]:
+    """A weight, and its bias in architectures whose layers have them."""
+    weight, bias = both(ours, *theirs)
+    return weight, replace(bias, there=lambda spec: spec.stack.block.bias)
+
+
+def head_rate(spec: Spec) -> float:
+    """Dropout rate of the classification heads."""
+    return spec.stack.block.dropout if spec.head_dropout is None else spec.head_dropout
+
+
+def pooler(theirs: str) -> HeadKind:
+    """tanh of a dense layer on the first token."""
+    return HeadKind(
+        build=lambda net, outputs: Pooler(net.spec.width),
+        parameters=lambda spec, outputs: {"pooler": ("D² + D", spec.width**2 + spec.width)},
+        keys=both("heads.pooler.dense", theirs),
+    )
+
+
+def masked_tokens(
+    dense: str, norm: str, bias: str, activation: Callable[[Spec], str] = lambda spec: spec.stack.block.activation
+) -> HeadKind:
+    """Masked LM head whose scores are tied to the token embeddings; ``activation`` behind its dense layer."""
+
+    def build(net: Net, outputs: int) -> MaskedTokens:
+        block = net.spec.stack.block
+        return MaskedTokens(
+            net.embed.token, net.spec.width, activation=activation(net.spec), norm_eps=block.norm_eps, bias=block.bias
+        )
+
+    def parameters(spec: Spec, outputs: int) -> Closed:
+        d, e, b = spec.width, spec.embed.table_width, spec.stack.block.bias
+        square = "D²" if e == d else "D·E"
+        letter = "D" if e == d else "E"
+        return {
+            "masked LM head: dense": (f"{square} + {letter}" if b else square, d * e + b * e),
+            "masked LM head: LayerNorm": (f"{1 + b}·{letter}", (1 + b) * e),
+            "masked LM head: bias (weights tied to the token embeddings)": ("V", spec.vocabulary),
+        }
+
+    keys = (*plain("heads.mlm.dense", dense), *plain("heads.mlm.norm", norm), KeyRow("heads.mlm.bias", (bias,)))
+    return HeadKind(build, parameters, keys)
+
+
+def _score_parameters(fixed: int | None, outputs: int, width: int) -> tuple[str, int]:
+    """(closed form, count) of a linear layer to ``fixed`` scores, or to as many as there are labels."""
+    count = fixed or outputs
+    form = {None: f"C·D + C, C = {outputs}", 1: "D + 1", 2: "2·D + 2"}[fixed]
+    return form, count * width + count
+
+
+def scores(
+    name: str,
+    theirs: str,
+    *,
+    what: str,
+    reads: str,
+    fixed: int | None = None,
+    rate: Callable[[Spec], float] = lambda spec: 0.0,
+) -> HeadKind:
+    """Dropout and a linear layer; ``fixed`` is the number of scores where labels do not decide it, ``what`` its title."""
+    return HeadKind(
+        build=lambda net, outputs: Scores(net.spec.width, fixed or outputs, reads=reads, dropout=rate(net.spec)),
+        parameters=lambda spec, outputs: {what: _score_parameters(fixed, outputs, spec.width)},
+        keys=both(f"heads.{name}.score", theirs),
+    )
+
+
+def dense_scores(
+    name: str,
+    dense: str,
+    theirs: str,
+    *,
+    what: str,
+    reads: Callable[[Spec], str],
+    activation: Callable[[Spec], str],
+    norm: str | None = None,
+    fixed: int | None = None,
+    rate: Callable[[Spec], float] = lambda spec: 0.0,
+) -> HeadKind:
+    """A dense layer and its activation before the scores; ``norm`` names a LayerNorm behind the activation."""
+
+    def build(net: Net, outputs: int) -> DenseScores:
+        spec, block = net.spec, net.spec.stack.block
+        return DenseScores(
+            spec.width,
+            fixed or outputs,
+            reads=reads(spec),
+            activation=activation(spec),
+            dropout=rate(spec),
+            norm_eps=block.norm_eps if norm else None,
+            bias=block.bias,
+        )
+
+    def parameters(spec: Spec, outputs: int) -> Closed:
+        d, b = spec.width, spec.stack.block.bias
+        norms = {f"{what}: LayerNorm": ("2·D" if b else "D", (1 + b) * d)} if norm else {}
+        dense_part = {f"{what}: dense": ("D² + D" if b else "D²", d * d + b * d)}
+        return dense_part | norms | {f"{what}: scores": _score_parameters(fixed, outputs, d)}
+
+    norm_rows = plain(f"heads.{name}.norm", norm) if norm else ()
+    return HeadKind(
+        build, parameters, (*plain(f"heads.{name}.dense", dense), *norm_rows, *both(f"heads.{name}.score", theirs))
+    )
