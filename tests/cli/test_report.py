@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pyarrow.csv
@@ -92,8 +93,14 @@ def test_what_is_wrong_is_told_in_one_sentence(
 def test_watching_serves_the_page_until_ctrl_c(runs: Path) -> None:
     command = [sys.executable, "-m", "maskwright", "report", str(runs / "a" / "x"), "--watch"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # Where the tests themselves run in the background, Ctrl-C is ignored, and a child would inherit that.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     ) as server:
         assert server.stdout is not None and server.stderr is not None
         address = server.stdout.readline().split()[0]
@@ -102,6 +109,9 @@ def test_watching_serves_the_page_until_ctrl_c(runs: Path) -> None:
         assert b"<h1>Pre-training</h1>" in connection.getresponse().read()
         connection.close()
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 130
+        try:
+            assert server.wait(20) == 130
+        finally:
+            server.kill()
         assert "Traceback" not in server.stderr.read()
     assert not (runs / "a" / "x" / "report.html").exists()
