@@ -19,12 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from maskwright.cli import run
 from maskwright.objective import Loss, Part, Pass
 from maskwright.objectives import OBJECTIVES
 from maskwright.objectives.mlm import Mlm, MlmConfig
+from maskwright.registry import Entry
 
 _SERVER = multiprocessing.get_context("forkserver")
 _LONGEST = 300
@@ -124,8 +126,8 @@ def _begin(act: Callable[..., Any], given: Sequence[Any], said: Path, longest_fi
     if longest_file is not None:
         # As on a full disk, a file can be begun and not ended.
         resource.setrlimit(resource.RLIMIT_FSIZE, (longest_file, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    torch.set_num_threads(1)
-    sys.exit(act(*given))
+    with sabotage():
+        sys.exit(act(*given))
 
 
 def maskwright(*tokens: object, said: Path, longest_file: int | None = None) -> Child:
@@ -185,5 +187,15 @@ class Sabotaged(Mlm):
         return {name: Part(part.sum * scale, part.count, part.weight, part.hits) for name, part in loss.items()}
 
 
-if "sabotaged" not in OBJECTIVES:
-    OBJECTIVES.add("sabotaged", "mlm that goes wrong on order", "injector:Sabotaged")
+@contextmanager
+def sabotage() -> Iterator[None]:
+    """Let there be an objective ``sabotaged`` inside, and one thread: a fault must be all that two runs differ in."""
+    entry = Entry("sabotaged", "mlm that goes wrong on order", "injector:Sabotaged")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(OBJECTIVES._entries, "sabotaged", entry)
+            yield
+    finally:
+        torch.set_num_threads(threads)

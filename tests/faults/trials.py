@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from injector import Child, maskwright
+from injector import Child, maskwright, sabotage
 
 from maskwright.config import PretrainConfig
 from maskwright.errors import Stopped
@@ -36,7 +36,8 @@ class Trial:
 
     def go(self, resume: bool = False, **train: Any) -> None:
         """Run it here."""
-        pretrain(PretrainConfig.of({"corpus": self.corpus, "out": self.out, **self.values(**train)}), resume=resume)
+        with sabotage():
+            pretrain(PretrainConfig.of({"corpus": self.corpus, "out": self.out, **self.values(**train)}), resume=resume)
 
     def start(self, *more: str, longest_file: int | None = None, **train: Any) -> Child:
         """Run it as a command in a process of its own."""
