@@ -4,11 +4,12 @@
 
 TEXTS: a .jsonl (.gz, .xz) of documents; every twelfth is held out.  FOLDER: a BERT-like model folder.  Compared are
 
-    start      the weights as they are, with a fresh masked LM head
-    continued  pre-training goes on from them
-    extended   the same with 2,000 words of the domain added to the vocabulary
-    fresh      the same architecture and vocabulary from random weights, the same number of tokens
-    mini       four layers of width 256 with a vocabulary of 8,192 of its own, as many steps as take the same time
+    start           the weights as they are, with a fresh masked LM head
+    extended-start  the same with 2,000 words of the domain added to the vocabulary
+    continued       pre-training goes on from start
+    extended        pre-training goes on from extended-start
+    fresh           the same architecture and vocabulary from random weights, the same number of tokens
+    mini            four layers of width 256 with a vocabulary of 8,192 of its own, about the same time
 
 Vocabularies differ, so a loss a token cannot be compared.  Scored are whole words: the same words of the same passages, all
 pieces of a word hidden together; a word's loss is the sum over its pieces, and it is right when all its pieces are.  How many

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from maskwright.errors import InputError
+from maskwright.families import FAMILIES, family_of
 from maskwright.grow import grow
-from maskwright.model import Model, load
+from maskwright.model import Model, create, load
 from maskwright.text.extend import extend, with_pieces
 from maskwright.text.tokenizer import Tokenizer
-from small import loud
+from small import TINY, loud
 
 HEADS = ("pooler", "mlm", "nsp", "classify")
 TEXTS = ["quixotic zymurgists read the zymurgists of a quixotic string"] * 3
@@ -64,6 +65,16 @@ def test_text_without_a_new_piece_gives_the_same_states_bitwise(model: Model, wi
     grown = grow(model, wider)
     assert (grown.encode(PLAIN) == model.encode(PLAIN)).all()
     assert not (grown.encode(TEXTS[:1]) == model.encode(TEXTS[:1])).all()
+
+
+@pytest.mark.parametrize("family", [entry.name for entry in FAMILIES])
+def test_every_family_grows_in_the_same_two_places(family: str, tokenizer: Tokenizer, wider: Tokenizer) -> None:
+    model = create(family_of(family).new_spec(vocabulary=tokenizer.vocab_size, **TINY), tokenizer, seed=0)
+    model.add_head("mlm")
+    grown = grow(model.eval(), wider)
+    changed = [n for n, p in model.net.named_parameters() if grown.net.get_parameter(n).shape != p.shape]
+    assert sorted(changed) == ["embed.token.weight", "heads.mlm.bias"]
+    assert (grown.encode(PLAIN) == model.encode(PLAIN)).all()
 
 
 def test_the_model_itself_is_left_alone(model: Model, wider: Tokenizer) -> None:
