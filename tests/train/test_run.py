@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import config, steps, weights
+from runs import ENCODER, config, steps, weights
 from safetensors.torch import load_file
 
 from maskwright.corpus.store import Corpus
-from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
+from maskwright.errors import CheckpointError, ConfigError, InputError, Stopped, TrainingError
 from maskwright.model import load
 from maskwright.report.log import read_log
 from maskwright.train import loop
@@ -190,6 +190,13 @@ def test_resuming_on_other_data_is_refused(small_corpus: Corpus, whole: Path, tm
     other = build_from(documents()[1:], tmp_path / "corpus", small_corpus.tokenizer(), sentences="lines")
     with pytest.raises(CheckpointError, match=r"other settings or data \(data\)"):
         pretrain(config(other.folder, out, held_out=0.1), resume=True)
+
+
+def test_a_size_that_is_not_the_starting_model_s_is_refused(small_corpus: Corpus, whole: Path, tmp_path: Path) -> None:
+    start = str(whole / "model")
+    with pytest.raises(ConfigError, match=r"encoder.layers: 3 is asked for and the model at .* has 1"):
+        pretrain(config(small_corpus.folder, tmp_path / "run", start=start, encoder={**ENCODER, "layers": 3}))
+    assert pretrain(config(small_corpus.folder, tmp_path / "run", {"steps": 2}, start=start)).finished.steps == 2
 
 
 def test_a_corpus_that_was_moved_can_be_gone_on_with(small_corpus: Corpus, whole: Path, tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Pretraining:
         seed = config.train.seed
         if model is None and config.start is not None:
             model = load(config.start)
+            _check_size(config, model)
         if model is not None:
             column = corpus.tokens(model.tokenizer)
         else:
@@ -186,3 +187,25 @@ class Pretraining:
         return evaluate_pretraining(
             self.model, self.objective, self.heldout_batches(), dtype, reference, train_plan.columns, plan.columns
         )
+
+
+def _check_size(config: PretrainConfig, model: Model) -> None:
+    """Refuse a size that was asked for and is not that of the model to go on from: it would be ignored."""
+    stack = model.spec.stack
+    has = {
+        "family": model.spec.family,
+        "layers": stack.layers,
+        "width": stack.block.width,
+        "heads": stack.block.heads,
+        "feed_forward": stack.block.feed_forward,
+        "positions": model.spec.longest,
+        "dropout": stack.block.dropout,
+        "attention_dropout": stack.block.attention_dropout,
+    }
+    for name, value in has.items():
+        wanted = getattr(config.encoder, name)
+        if name in config.encoder.model_fields_set and wanted not in (None, value):
+            raise ConfigError(
+                f"encoder.{name}: {wanted} is asked for and the model at {config.start} has {value}; a run that goes on from a "
+                "model keeps its size and dropout. Leave it out, or start anew without --start"
+            )
