@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +116,8 @@ class Plan:
         lists = [pa.LargeListArray.from_arrays([0, len(a)], pa.array(a)) for a in arrays]
         seal = {"made for": made_for, "sha256": self.digest()}
         batch = pa.record_batch(lists, names=names).replace_schema_metadata(seal)
-        side = path.with_suffix(".part")
+        # Each process of a training writes the plan; the process number keeps them apart.
+        side = path.with_name(f".{path.name}.{os.getpid()}.part")
         with pa.OSFile(str(side), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
         side.replace(path)

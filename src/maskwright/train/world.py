@@ -12,6 +12,7 @@ example in a step, or no target of one objective, and the sum is still exact.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from maskwright import machine
+from maskwright.errors import TrainingError
 
 __all__ = ["ALONE", "World", "together"]
 
@@ -86,6 +88,9 @@ class World:
 
 ALONE = World()
 
+_LAST_WORDS = 10
+"""Seconds."""
+
 
 def _gradient(p: nn.Parameter) -> Tensor:
     return torch.zeros_like(p) if p.grad is None else p.grad
@@ -114,5 +119,11 @@ def together() -> Iterator[World]:
     dist.init_process_group("nccl" if machine.device().type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), size, dist.new_group(backend="gloo"))
-    finally:
-        dist.destroy_process_group()
+    except RuntimeError as error:
+        if "onnection" not in str(error):
+            raise
+        # Whoever broke it off is to be seen to have ended first: torchrun reports that process, and then ends this one.
+        time.sleep(_LAST_WORDS)
+        raise TrainingError("another process of this training has ended; its error is the one to mend") from error
+    # Not after an error: the connection stays open until this process has said why it ends.
+    dist.destroy_process_group()
