@@ -204,7 +204,8 @@ def _check_size(config: PretrainConfig, model: Model) -> None:
     }
     for name, value in has.items():
         wanted = getattr(config.encoder, name)
-        if name in config.encoder.model_fields_set and wanted not in (None, value):
+        # A field with its default may not have been set by anybody.
+        if wanted not in (type(config.encoder).model_fields[name].default, value):
             raise ConfigError(
                 f"encoder.{name}: {wanted} is asked for and the model at {config.start} has {value}; a run that goes on from a "
                 "model keeps its size and dropout. Leave it out, or start anew without --start"
