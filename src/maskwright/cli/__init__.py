@@ -105,7 +105,10 @@ def _models() -> list[type[pydantic.BaseModel]]:
 
 def _with_recipe(tokens: list[str]) -> list[str]:
     """Take ``--recipe FILE`` out and let its fields be the command's defaults; options still win."""
-    if "--recipe" not in tokens[1:-1] or tokens[0] not in ("pretrain", "finetune"):
+    if not tokens or tokens[0] not in ("pretrain", "finetune"):
+        return tokens
+    app[tokens[0]].config = ()  # of a command line before this one in the same process
+    if "--recipe" not in tokens[1:-1]:
         return tokens
     from pathlib import Path
 
