@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from cyclopts import App
 
-from maskwright.cli.common import note
+from maskwright.cli.common import note, show_findings
 from maskwright.report.terminal import Live, bar, key_values, show, table
 
 __all__ = ["app", "show_accounts", "show_ledger", "show_summary"]
@@ -154,8 +154,7 @@ def show_corpus(folder: Path, *, length: int = 128, pairs: bool = True) -> None:
     show_summary(summary(corpus), {f"seen at length {length} {kind}": f"{100 * share:.1f} % of the tokens"})
     show_ledger(corpus.ledger)
     found = findings(corpus, column, length=length, pairs=pairs)
-    for each in found:
-        show(key_values({each.severity: each.name, "found": each.fact, "why": each.why, "remedy": each.remedy}))
+    show_findings(found)
     if not found:
         show(key_values({"warnings": "none"}))
 

@@ -98,10 +98,11 @@ class Loader:
 
     def plan(self, epoch: int, taken: int = 0) -> Plan:
         """Return the plan of an epoch that begins after ``taken`` steps, from the folder when the same one is there."""
-        source, budget, _ = self._phase(taken)
+        source, budget, until = self._phase(taken)
         if self.plans is None:
             return self._made(source, budget, epoch)
-        path = self.plans / f"epoch-{epoch:04}.arrow"
+        # A warm-up's first epoch has the number of the full one that estimates go by.
+        path = self.plans / f"{'epoch' if until is None else 'warmup'}-{epoch:04}.arrow"
         made_for = f"{source.identity()} {budget} {Key(self.seed, epoch)}"
         if path.exists():
             try:
@@ -113,7 +114,7 @@ class Loader:
 
     def full_plan(self) -> Plan:
         """Return the plan of one epoch without warm-up."""
-        return replace(self, plans=None, warmup=()).plan(0) if self.warmup else self.plan(0)
+        return replace(self, warmup=()).plan(0)
 
     def _made(self, source: Source, budget: Budget, epoch: int) -> Plan:
         plan = source.plan(budget, Key(self.seed, epoch))

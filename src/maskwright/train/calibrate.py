@@ -20,6 +20,7 @@ from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.train.optim import make_optimizer
 from maskwright.train.step import backward, update
+from maskwright.train.warmup import mean_size
 from maskwright.train.world import ALONE, World
 
 __all__ = ["copies", "step_times", "steps_in"]
@@ -67,6 +68,5 @@ def steps_in(model: Model, objective: Objective, loader: Loader, train: TrainCon
     assert train.minutes is not None
     began = time.monotonic()
     mean = statistics.mean(step_times(model, objective, loader, train, _SHARE * 60 * train.minutes, world))
-    # Steps of a batch warm-up take a quarter, then half the time.
-    mean *= 1 - train.batch_warmup * (1 - (1 / 4 + 1 / 2) / 2)
+    mean *= mean_size(train.batch_warmup)
     return max(1, int(0.9 * (60 * train.minutes - (time.monotonic() - began)) / mean))

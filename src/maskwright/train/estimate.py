@@ -20,6 +20,7 @@ from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.report.numbers import compact, duration, size
 from maskwright.train.memory import Memory, free_memory, predict
+from maskwright.train.warmup import mean_size
 
 __all__ = ["Disk", "Estimate", "estimate", "refuse", "remarks", "rows"]
 
@@ -94,8 +95,7 @@ def estimate(
     trained = sum(p.numel() for p in (*model.parameters(), *objective.parameters()) if p.requires_grad)
     in_a_pass = int(plan.lengths.sum())
     tokens_a_step = in_a_pass / plan.steps
-    # Of the warm-up's steps half take a quarter of the tokens and half take a half.
-    weight = 1 - train.batch_warmup * (1 - (1 / 4 + 1 / 2) / 2)
+    weight = mean_size(train.batch_warmup)
     tokens = round(weight * steps * tokens_a_step)
     largest = min(micro_tokens, max(length, math.ceil(tokens_a_step)))
     timed = (statistics.mean(times), min(times), max(times)) if times else None

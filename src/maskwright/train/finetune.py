@@ -23,9 +23,10 @@ from maskwright.model import Model, create, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
 from maskwright.tasks.rows import Columns, Rows, read_rows
-from maskwright.train.budget import budget_of, micro_tokens_of, steps_of, warmed_up
+from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
 __all__ = ["Finetuned", "finetune", "finetune_rows", "read_data", "search_rate"]

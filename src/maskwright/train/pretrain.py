@@ -66,14 +66,14 @@ def pretrain(
 def foresee(config: PretrainConfig) -> Outlook:
     """Return the outlook of a run; nothing is written."""
     parts = Pretraining.of(config)
-    with tempfile.TemporaryDirectory() as folder:  # for numbers that a run would keep
+    with tempfile.TemporaryDirectory() as folder:  # for the plan and the numbers that a run would keep
         parts.config = config.model_copy(update={"out": Path(folder)})
-        loader = replace(parts.loader(), plans=None)
+        loader = parts.loader()
         steps = steps_of(config.train, loader, parts.model, parts.objective, Path(folder))
-    parts.config = config
-    times = step_times(parts.model, parts.objective, loader, config.train, _TIMED)
-    reference = unigram_reference(parts.column, parts.model.tokenizer)
-    return look_ahead(parts, loader, reference, estimate_of(parts, loader, steps, times))
+        times = step_times(parts.model, parts.objective, loader, config.train, _TIMED)
+        parts.config = config
+        reference = unigram_reference(parts.column, parts.model.tokenizer)
+        return look_ahead(parts, loader, reference, estimate_of(parts, loader, steps, times))
 
 
 def search_rate(config: PretrainConfig) -> RateSearch:

@@ -26,7 +26,8 @@ from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
 from maskwright.objectives.nsp import Nsp
-from maskwright.train.budget import budget_of, micro_tokens_of, warmed_up
+from maskwright.train.budget import budget_of, micro_tokens_of
+from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World
 
 __all__ = ["Pretraining", "make_objective"]
