@@ -58,7 +58,7 @@ def _empty(model: Model, vocabulary: int) -> Net:
     """Return a network like the model's, of so many pieces and without values."""
     spec = replace(model.spec, embed=replace(model.spec.embed, vocabulary=vocabulary))
     with torch.device("meta"):
-        net = Net(spec)
+        net = spec.build()
         for name, outputs in model.net.head_outputs().items():
             net.heads[name] = model.family.heads[name].build(net, outputs)
     return net

@@ -124,7 +124,7 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.net.embed.token.weight.device
+        return next(self.net.parameters()).device
 
     def head(self, name: str) -> nn.Module:
         """Return a head; CheckpointError when the folder had none of that name."""
@@ -257,7 +257,7 @@ def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:
     """Build a model with fresh weights, the same for the same seed."""
     family = family_of(spec.family)
     with seeded(seed):
-        net = Net(family.fit_padding(spec, tokenizer.pad_id))
+        net = family.fit_padding(spec, tokenizer.pad_id).build()
         net.initialise()
     return Model(family, net, tokenizer)
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskwright.families import FAMILIES, Net, Spec, family_of
+from maskwright.families import FAMILIES, Spec, family_of
 from maskwright.families.albert import SharedStackSpec
 from maskwright.model import Model, create, load
 from maskwright.text.tokenizer import Tokenizer
@@ -117,7 +117,7 @@ def test_a_wrong_spec_fails_the_same_check(tokenizer: Tokenizer, tmp_path: Path,
     theirs = their_model(family_of(family).base, CONFIGS[family][sizes])
     ours = ours_of(theirs, tokenizer, tmp_path)
     change = {**EVERYWHERE, **{name: change for (_, name), change in SOME.items()}, "nothing": lambda spec: spec}[what]
-    net = Net(change(ours.spec)).eval()
+    net = change(ours.spec).build().eval()
     net.heads.update(ours.net.heads.items())
     net.load_state_dict(
         ours.net.state_dict(), strict=what not in ("norms on the other side", "another block that sees all")

@@ -9,7 +9,6 @@ from torch import nn
 from maskwright.config import TrainConfig
 from maskwright.errors import ConfigError
 from maskwright.families import family_of
-from maskwright.families.base import Net
 from maskwright.train.average import Average
 from maskwright.train.optim import learning_rate, make_optimizer
 
@@ -23,7 +22,7 @@ def net() -> nn.Module:
     spec = family_of("bert").new_spec(
         vocabulary=50, width=16, layers=3, heads=2, feed_forward=32, positions=16, dropout=0.0, attention_dropout=0.0
     )
-    network = Net(spec)
+    network = spec.build()
     network.initialise()
     return nn.ModuleDict({"model": nn.ModuleDict({"net": network}), "objective": nn.Linear(2, 2)})
 

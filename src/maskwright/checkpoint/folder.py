@@ -128,7 +128,7 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
         with TensorFiles(folder) as files:
             found = match(family, spec, files.shapes)
             with torch.device("meta"):
-                net = Net(spec)
+                net = spec.build()
                 for name in heads_in(family, spec, found, config.get("architectures") or ()):
                     bias = found[family.heads[name].keys[-1].theirs[0]]
                     net.heads[name] = family.heads[name].build(net, max((1, *files.shapes[bias])))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from maskwright.errors import CheckpointError
-from maskwright.families.base import Family, Net, Spec, written_out
+from maskwright.families.base import Family, Net, Spec, Theirs, written_out
 
 __all__ = ["Tensors", "export", "fill", "heads_in", "match"]
 
@@ -29,7 +29,7 @@ def match(family: Family, spec: Spec, names: Iterable[str]) -> dict[str, str]:
     """Return their canonical name -> the name in the file; CheckpointError lists names that mean nothing here."""
     rows = chain(family.keys, *(head.keys for head in family.heads.values()))
     # Row by row: heads of which a network carries one only may share names.
-    known = {key for row in rows for keys in row.written_out(spec).values() for key in keys}
+    known = {key for row in rows for theirs in row.written_out(spec).values() for key in theirs.names}
     allowed = known | set(family.tied) | set(family.ignorable)
     found: dict[str, str] = {}
     left: list[str] = []
@@ -57,7 +57,8 @@ def heads_in(family: Family, spec: Spec, found: Mapping[str, str], claimed: Iter
     claimed: Hugging Face's classes that the folder names; they decide between heads whose tensors have the same names.
     """
     keys = {
-        name: list(chain.from_iterable(written_out(head.keys, spec).values())) for name, head in family.heads.items()
+        name: [key for theirs in written_out(head.keys, spec).values() for key in theirs.names]
+        for name, head in family.heads.items()
     }
     named = next((family.architectures[each] for each in claimed if each in family.architectures), frozenset())
     present: list[str] = []
@@ -73,8 +74,14 @@ def heads_in(family: Family, spec: Spec, found: Mapping[str, str], claimed: Iter
     return [name for name in keys if name in present]
 
 
-def _table(family: Family, net: Net) -> dict[str, tuple[str, ...]]:
+def _table(family: Family, net: Net) -> dict[str, Theirs]:
     return written_out(chain(family.keys, *(family.heads[name].keys for name in net.heads)), net.spec)
+
+
+def _parts(theirs: Theirs, ours: Tensor) -> list[tuple[str, Tensor]]:
+    """Their names, each with the part of our tensor that it stands for, in their shape; the same memory."""
+    parts = ours.chunk(len(theirs.names))
+    return [(name, theirs.view(part)) for name, part in zip(theirs.names, parts, strict=True)]
 
 
 def fill(
@@ -89,25 +96,23 @@ def fill(
     CheckpointError lists missing tensors and wrong shapes before any memory is taken, and tied tensors that differ.
     """
     table, parameters = _table(family, net), dict(net.named_parameters())
-    missing = [key for keys in table.values() for key in keys if key not in found]
+    missing = [key for theirs in table.values() for key in theirs.names if key not in found]
     if missing:
         raise CheckpointError(f"{len(missing)} tensors are missing: {_some(missing)}")
     wrong = []
     for ours, theirs in table.items():
-        shape = tuple(parameters[ours].shape)
-        part = (shape[0] // len(theirs), *shape[1:])
         wrong += [
-            f"{found[key]} is {list(shapes[found[key]])}, the configuration says {list(part)}"
-            for key in theirs
-            if tuple(shapes[found[key]]) != part
+            f"{found[key]} is {list(shapes[found[key]])}, the configuration says {list(part.shape)}"
+            for key, part in _parts(theirs, parameters[ours])
+            if tuple(shapes[found[key]]) != tuple(part.shape)
         ]
     if wrong:
         raise CheckpointError(f"{len(wrong)} tensors of another shape: {_some(wrong, '; ')}")
     net.to_empty(device="cpu")
     with torch.no_grad():
         for ours, theirs in table.items():
-            for target, key in zip(net.get_parameter(ours).chunk(len(theirs)), theirs, strict=True):
-                target.copy_(files[found[key]])
+            for key, part in _parts(theirs, net.get_parameter(ours)):
+                part.copy_(files[found[key]])
         for second, first in family.tied.items():
             if second in found and first in found:
                 _check_tied(files, found[second], found[first])
@@ -126,7 +131,7 @@ def export(family: Family, net: Net, base_only: bool) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     parameters = dict(net.named_parameters())
     for ours, theirs in _table(family, net).items():
-        for key, part in zip(theirs, parameters.pop(ours).detach().chunk(len(theirs)), strict=True):
+        for key, part in _parts(theirs, parameters.pop(ours).detach()):
             name = key.removeprefix(family.prefix) if base_only else key
             if name in tensors:
                 raise CheckpointError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -17,7 +18,7 @@ from maskwright.nn.embed import EmbedSpec
 from maskwright.nn.layout import Layout
 from maskwright.nn.stack import StackSpec
 
-__all__ = ["Family", "HeadKind", "KeyRow", "Net", "Spec", "written_out"]
+__all__ = ["Family", "HeadKind", "KeyRow", "Net", "Spec", "Theirs", "written_out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +57,23 @@ class Spec:
         widen = self.embed.width * self.embed.narrow if self.embed.narrow else 0
         return 2 * (widen + self.stack.multiplications(length))
 
+    def build(self) -> Net:
+        """Return the network that this describes."""
+        return Net(self)
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """The tensors elsewhere that one of ours is made of."""
+
+    names: tuple[str, ...]
+    view: Callable[[Tensor], Tensor]
+    """From a part of ours to what is stored under its name: the same memory, seen in their shape."""
+
 
 @dataclass(frozen=True)
 class KeyRow:
-    """One tensor of ours and the tensors elsewhere that it is made of, joined along their first dimension.
+    """One tensor of ours and the tensors elsewhere that it is made of, joined along the first dimension of ours.
 
     ``{layer}`` stands for each layer's number, and for what else ``StackSpec.places`` names.
     """
@@ -70,17 +84,20 @@ class KeyRow:
     """The first layer that has this tensor."""
     there: Callable[[Spec], bool] = lambda spec: True
     """Whether a network of that spec has it."""
+    view: Callable[[Spec, Tensor], Tensor] = lambda spec, part: part
+    """How a part of ours lies in their files, where it does so turned or in other dimensions; must share its memory."""
 
-    def written_out(self, spec: Spec) -> dict[str, tuple[str, ...]]:
-        """Our name -> their names, once a layer where the row has layers."""
+    def written_out(self, spec: Spec) -> dict[str, Theirs]:
+        """Our name -> theirs, once a layer where the row has layers."""
         if not self.there(spec):
             return {}
         places = spec.stack.places[self.first :] if "{layer}" in self.ours else [{}]
-        return {self.ours.format(**at): tuple(name.format(**at) for name in self.theirs) for at in places}
+        view = partial(self.view, spec)
+        return {self.ours.format(**at): Theirs(tuple(name.format(**at) for name in self.theirs), view) for at in places}
 
 
-def written_out(rows: Iterable[KeyRow], spec: Spec) -> dict[str, tuple[str, ...]]:
-    """Return our name -> their names over all rows."""
+def written_out(rows: Iterable[KeyRow], spec: Spec) -> dict[str, Theirs]:
+    """Return our name -> theirs over all rows."""
     return dict(chain.from_iterable(row.written_out(spec).items() for row in rows))
 
 
