@@ -9,12 +9,15 @@ import torch
 from torch import nn
 
 from maskwright.checkpoint.keys import export
+from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.model import Model, Output, load
+from maskwright.nn.block import Beside
 from maskwright.nn.layout import Ragged
 from maskwright.text.tokenizer import Tokenizer
 from small import rectangle
 
 LENGTHS = (9, 1, 17, 4)
+WRITTEN = (3, 11, 1, 6)
 OUTPUTS = (
     "pooler_output", "prediction_logits", "seq_relationship_logits", "sop_logits", "logits", "start_logits", "end_logits",
 )  # fmt: skip
@@ -30,9 +33,9 @@ def their_model(name: str, config: Mapping[str, Any]) -> nn.Module:
     torch.manual_seed(0)
     model = kind(kind.config_class(**config)).eval()
     with torch.no_grad():  # biases and norms start at 0 and 1, where forgetting them would not show
-        for parameter in model.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.2 * torch.randn_like(parameter))
+        bias = [model.final_logits_bias] if hasattr(model, "final_logits_bias") else []
+        for parameter in (*(each for each in model.parameters() if each.dim() == 1), *bias):
+            parameter.add_(0.2 * torch.randn_like(parameter))
     return model
 
 
@@ -53,21 +56,64 @@ def compared(ours: Model, theirs: nn.Module) -> Iterator[tuple[str, torch.Tensor
     given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if "choice" in net.heads:  # two sequences of two choices
         given = {name: value.view(2, 2, -1) for name, value in given.items()}
+    written = real
+    if isinstance(net, Seq2SeqNet):
+        if net.heads.keys() & {"classify", "answers"}:  # these give the decoder the text itself; it must end with </s>
+            ids[torch.arange(len(ids)), mask.sum(1) - 1] = theirs.config.eos_token_id  # type: ignore[union-attr]
+        else:
+            given["decoder_input_ids"], given["decoder_attention_mask"], _ = rectangle(
+                WRITTEN, ours.tokenizer.vocab_size, 1
+            )
+            written = given["decoder_attention_mask"].bool()
+    if net.embed.segment is None:  # GPT-2 would add token embeddings for them
+        known = known.keys() - {"token_type_ids"}
     expected = theirs(
         **{name: value for name, value in given.items() if name in known}, output_hidden_states=True, return_dict=True
     )
-    found: Output = ours(*given.values())
-    flat = [each[real] for each in (ids, torch.arange(ids.shape[1]).expand_as(ids), types)]
+    found: Output = ours(**given)
     pairs: Pairs = {}
-    for layout, states in (("ragged", net(*flat, Ragged.of(list(LENGTHS)))), ("grid", found.hidden_states)):
-        for number, (a, b) in enumerate(zip(states, expected.hidden_states, strict=True)):
-            pairs[f"hidden state {number}, {layout}"] = (a if layout == "ragged" else a[real], b[real])
+    for layout, states in (("ragged", _on_ragged(net, given)), ("grid", _on_grid(found))):
+        for side, kept in (("encoder_", real), ("decoder_", written), ("", real)):
+            for number, (a, b) in enumerate(
+                zip(states.get(side, ()), getattr(expected, f"{side}hidden_states", None) or (), strict=True)
+            ):
+                pairs[f"{side}hidden state {number}, {layout}"] = (a if layout == "ragged" else a[kept], b[kept])
+    assert pairs
     for output in OUTPUTS:
         if (b := getattr(expected, output, None)) is not None:
             a = getattr(found, output)
-            pairs[output] = (a[real], b[real]) if b.shape[:2] == mask.shape else (a, b)
+            pairs[output] = (a[written], b[written]) if b.shape[:2] == written.shape else (a, b)
     yield from ((what, a, b) for what, (a, b) in pairs.items())
     yield from ((what, a, b) for what, (a, b) in _gradients(ours, theirs, pairs).items())
+
+
+def _flat(ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Ragged]:
+    """The real tokens of a rectangle, their places and their layout."""
+    real = mask.view(-1, mask.shape[-1]).bool()
+    ids = ids.view(real.shape)
+    return ids[real], torch.arange(real.shape[1]).expand_as(ids)[real], Ragged.of(real.sum(1).tolist())
+
+
+def _on_ragged(net: Any, given: dict[str, torch.Tensor]) -> dict[str, list[torch.Tensor]]:
+    """Prefix of the reference's name -> hidden states of the real tokens."""
+    ids, places, layout = _flat(given["input_ids"], given["attention_mask"])
+    types = given["token_type_ids"].view(-1, given["token_type_ids"].shape[-1])
+    states = net(ids, places, types[given["attention_mask"].view(types.shape).bool()], layout)
+    if not isinstance(net, Seq2SeqNet):
+        return {"": states}
+    beside = Beside(states[-1], layout)
+    if "decoder_input_ids" in given:
+        ids, places, layout = _flat(given["decoder_input_ids"], given["decoder_attention_mask"])
+    else:
+        ids = net.shifted(ids, layout)
+    return {"encoder_": states, "decoder_": net.decode(ids, places, layout, beside)}
+
+
+def _on_grid(found: Output) -> dict[str, Any]:
+    """Prefix of the reference's name -> hidden states of all places."""
+    if found.encoder_hidden_states is None:
+        return {"": found.hidden_states}
+    return {"encoder_": found.encoder_hidden_states, "decoder_": found.decoder_hidden_states}
 
 
 def assert_parity(ours: Model, theirs: nn.Module, tolerance: float = 1e-5) -> None:
@@ -76,6 +122,11 @@ def assert_parity(ours: Model, theirs: nn.Module, tolerance: float = 1e-5) -> No
         assert a.shape == b.shape, what
         apart = float((a - b).detach().abs().max() / b.detach().abs().max().clamp(min=1.0))
         assert apart <= tolerance, f"{what} is {apart:.1e} apart"
+
+
+def _fixed(ours: Model, key: str) -> bool:
+    """Whether a tensor of theirs holds no weights."""
+    return key in ours.family.ignorable or ours.family.prefix + key in ours.family.ignorable
 
 
 def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
@@ -92,9 +143,10 @@ def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
     for parameter in values:
         assert parameter.grad is not None
         parameter.data = parameter.grad.clone()  # so that the key table names the gradients
-    mine = export(ours.family, ours.net, base_only=type(theirs).__name__ == ours.family.base)
+    mine = export(ours.family, ours.net, bare=type(theirs).__name__ in {ours.family.base, *ours.family.bare})
     for parameter, value in values.items():
         parameter.data, parameter.grad = value, None
-    expected = dict(theirs.named_parameters())
+    expected = {key: parameter for key, parameter in theirs.named_parameters() if not _fixed(ours, key)}
+    mine = {key: value for key, value in mine.items() if key not in dict(theirs.named_buffers())}
     assert mine.keys() == expected.keys()
     return {f"gradient of {key}": (value, expected[key].grad) for key, value in mine.items()}

@@ -10,8 +10,10 @@ import torch
 from maskwright.corpus.read import Document
 from maskwright.families import Net
 from maskwright.families.bert import bert_spec
+from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.model import Model, create
-from maskwright.nn.layout import Grid, Ragged
+from maskwright.nn.block import Beside
+from maskwright.nn.layout import Grid, Layout, Ragged
 from maskwright.text.tokenizer import Tokenizer
 
 MODULES = (
@@ -71,6 +73,16 @@ def rectangle(
     return ids * mask, mask, ((places >= ends // 2) & (places < ends)).long()
 
 
+def all_states(
+    net: Net, ids: torch.Tensor, positions: torch.Tensor, types: torch.Tensor, layout: Layout
+) -> list[torch.Tensor]:
+    """All hidden states, the output last; of a network with a decoder the encoder's, then the decoder's on the same text."""
+    states: list[torch.Tensor] = net(ids, positions, types, layout)
+    if isinstance(net, Seq2SeqNet):
+        states = states + net.decode(net.shifted(ids, layout), positions, layout, Beside(states[-1], layout))
+    return states
+
+
 def on_ragged(
     net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor, extra: int = 0
 ) -> list[torch.Tensor]:
@@ -80,11 +92,11 @@ def on_ragged(
     tail = torch.zeros(extra, dtype=torch.int64)
     positions = torch.arange(ids.shape[1]).expand_as(ids)
     flat = [torch.cat([each[kept], tail]) for each in (ids, positions, types)]
-    return [state[: sum(lengths)] for state in net(*flat, Ragged.of(lengths, sum(lengths) + extra))]
+    return [state[: sum(lengths)] for state in all_states(net, *flat, Ragged.of(lengths, sum(lengths) + extra))]
 
 
 def on_grid(net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> list[torch.Tensor]:
     """All hidden states of the real tokens, on the grid layout."""
     positions = torch.arange(ids.shape[1]).expand_as(ids)
-    states = net(ids.flatten(), positions.flatten(), types.flatten(), Grid(*ids.shape, mask.bool()))
+    states = all_states(net, ids.flatten(), positions.flatten(), types.flatten(), Grid(*ids.shape, mask.bool()))
     return [state[mask.bool().flatten()] for state in states]

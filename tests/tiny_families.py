@@ -10,7 +10,7 @@ _BERT: dict[str, Any] = {
 }  # fmt: skip
 _ODD: dict[str, Any] = {"hidden_size": 21, "intermediate_size": 37, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5}
 _ROBERTA: dict[str, Any] = _BERT | {"type_vocab_size": 1, "layer_norm_eps": 1e-5}
-_ALBERT: dict[str, Any] = _BERT | {"embedding_size": 10, "classifier_dropout_prob": 0.0}
+_ALBERT: dict[str, Any] = _BERT | {"embedding_size": 10, "classifier_dropout_prob": 0.0, "initializer_range": 0.2}
 _DISTILBERT: dict[str, Any] = {
     "vocab_size": 801, "dim": 24, "n_layers": 2, "n_heads": 3, "hidden_dim": 40, "max_position_embeddings": 40,
     "initializer_range": 0.3, "dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0,
@@ -19,6 +19,29 @@ _MODERNBERT: dict[str, Any] = {
     "vocab_size": 801, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 40,
     "max_position_embeddings": 40, "initializer_range": 0.3, "local_attention": 6, "pad_token_id": 0, "bos_token_id": 2,
     "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
+}  # fmt: skip
+
+_GPT2: dict[str, Any] = {
+    "vocab_size": 801, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_inner": 40, "n_positions": 40, "initializer_range": 0.3,
+    "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
+}  # fmt: skip
+_GPT = {name: value for name, value in _GPT2.items() if name != "n_inner"}
+_BART: dict[str, Any] = {
+    "vocab_size": 801, "d_model": 24, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 3,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 40, "decoder_ffn_dim": 36, "max_position_embeddings": 40,
+    "init_std": 0.3, "dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "pad_token_id": 0,
+    "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 3, "forced_eos_token_id": 3, "num_labels": 2,
+}  # fmt: skip
+_MARIAN = _BART | {
+    "activation_function": "relu",
+    "scale_embedding": True,
+    "decoder_start_token_id": 0,
+    "decoder_vocab_size": 801,
+}
+_T5: dict[str, Any] = {
+    "vocab_size": 801, "d_model": 24, "d_kv": 6, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 3,
+    "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12, "dropout_rate": 0.0, "pad_token_id": 0,
+    "eos_token_id": 3, "decoder_start_token_id": 0, "n_positions": 40, "num_labels": 2,
 }  # fmt: skip
 
 CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
@@ -46,6 +69,14 @@ CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
                 "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
             },
         },
+    },
+    "gpt": {"plain": _GPT, "relu, one head": _GPT | {"afn": "relu", "n_head": 1, "n_layer": 3}},
+    "gpt2": {"plain": _GPT2, "exact gelu, narrow": _GPT2 | {"activation_function": "gelu", "n_inner": 17, "n_head": 2}},
+    "transformer": {"plain": _MARIAN, "silu, not scaled": _MARIAN | {"activation_function": "swish", "scale_embedding": False}},
+    "bart": {"plain": _BART, "scaled, tanh gelu": _BART | {"scale_embedding": True, "activation_function": "gelu_new", "encoder_layers": 1}},
+    "t5": {
+        "plain": _T5,
+        "gated": _T5 | {"feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 32, "relative_attention_max_distance": 20},
     },
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from maskwright.data.plan import Budget
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
+from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.keys import Key
 from maskwright.machine import seeded
+from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout
 from maskwright.text.tokenizer import Tokenizer
 
@@ -36,9 +39,11 @@ __all__ = ["Model", "Output", "batches_of", "create", "load"]
 class Output:
     """What a call returns: the field's names, each computed when it is asked for."""
 
-    def __init__(self, model: Model, states: list[Tensor], layout: Grid, choices: int = 1) -> None:
+    def __init__(
+        self, model: Model, states: list[Tensor], layout: Grid, choices: int = 1, encoder: Output | None = None
+    ) -> None:
         self._model, self._states, self._layout, self._choices = model, states, layout, choices
-        self._shape = layout.batch, layout.length
+        self._shape, self._encoder = (layout.batch, layout.length), encoder
 
     def _scores(self, head: str) -> Tensor:
         """Scores of a head: (B, ...) of one that reads whole sequences, (B, S, ...) of one that reads every token."""
@@ -47,13 +52,28 @@ class Output:
 
     @property
     def last_hidden_state(self) -> Tensor:
-        """(B, S, D)."""
+        """(B, S, D); of the decoder where there is one."""
         return self._states[-1].view(*self._shape, -1)
 
     @property
     def hidden_states(self) -> tuple[Tensor, ...]:
-        """layers + 1 tensors of (B, S, D): the embeddings' output, then each block's."""
+        """layers + 1 tensors of (B, S, D): the embeddings' output, then each block's; of the decoder where there is one."""
         return tuple(state.view(*self._shape, -1) for state in self._states)
+
+    @property
+    def decoder_hidden_states(self) -> tuple[Tensor, ...] | None:
+        """layers + 1 tensors of (B, S, D) of the decoder; None where there is none."""
+        return None if self._encoder is None else self.hidden_states
+
+    @property
+    def encoder_hidden_states(self) -> tuple[Tensor, ...] | None:
+        """layers + 1 tensors of (B, S, D) of the encoder, for a model that has a decoder too; None for others."""
+        return None if self._encoder is None else self._encoder.hidden_states
+
+    @property
+    def encoder_last_hidden_state(self) -> Tensor | None:
+        """(B, S, D) of the encoder, for a model that has a decoder too; None for others."""
+        return None if self._encoder is None else self._encoder.last_hidden_state
 
     @cached_property
     def pooler_output(self) -> Tensor:
@@ -89,9 +109,9 @@ class Output:
     def logits(self) -> Tensor:
         """Scores of the first of these heads that there is.
 
-        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), mlm (B, S, V), nsp (B, 2).
+        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), lm (B, S, V), mlm (B, S, V), nsp (B, 2).
         """
-        heads = ("classify", "tokens", "choice", "rtd", "mlm", "nsp")
+        heads = ("classify", "tokens", "choice", "rtd", "lm", "mlm", "nsp")
         name = next((name for name in heads if name in self._model.net.heads), "mlm")
         scores = self._scores(name)
         if name == "choice":
@@ -158,13 +178,21 @@ class Model(nn.Module):
             del self.net.heads[name]
 
     def states(self, batch: Batch) -> list[Tensor]:
-        """Return layers + 1 hidden states of (T, D)."""
+        """Return layers + 1 hidden states of (T, D); of the encoder where there is a decoder too."""
         states: list[Tensor] = self.net(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout)
         return states
 
     def hidden(self, batch: Batch) -> Tensor:
-        """Return the last hidden state, (T, D)."""
-        return self.states(batch)[-1]
+        """Return what heads read, the last hidden state, (T, D).
+
+        Of a model with a decoder that is the decoder's, over the batch's decoder part, or else over the text itself, one
+        place later.
+        """
+        last = self.states(batch)[-1]
+        if not isinstance(self.net, Seq2SeqNet):
+            return last
+        given = batch.decoder or replace(batch, ids_T=self.net.shifted(batch.ids_T, batch.layout))
+        return self.net.decode(given.ids_T, given.positions_T, given.layout, Beside(last, batch.layout))[-1]
 
     def pooled(self, first_BD: Tensor) -> Tensor:
         """Return the pooler's output for first-token states, (B, D) -> (B, D)."""
@@ -179,6 +207,8 @@ class Model(nn.Module):
                 read = hidden_TD
             case "mean":
                 read = layout.mean(hidden_TD)
+            case "last":
+                read = hidden_TD[layout.last_B]
             case reads:
                 read = hidden_TD[layout.first_B]
                 read = self.pooled(read) if reads == "pooled" else read
@@ -186,29 +216,47 @@ class Model(nn.Module):
         return out
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
     ) -> Output:
         """Run rectangular tensors, all (B, S) int64; for multiple choice (B, choices, S), of which each choice is a sequence.
 
-        attention_mask: 1 for tokens and 0 for padding, default all ones; token_type_ids: default all 0.
+        attention_mask: 1 for tokens and 0 for padding, default all ones; token_type_ids: default all 0; decoder_input_ids: for
+        models with a decoder, by default the text itself, one place later, with its mask.
 
         Raises ConfigError for another shape, or for a sequence longer than the positions there are.
         """
+        if decoder_input_ids is not None and not isinstance(self.net, Seq2SeqNet):
+            raise ConfigError(f"decoder_input_ids: {self.family.name} has no decoder")
         choices = input_ids.shape[1] if input_ids.dim() == 3 and "choice" in self.net.heads else 1
         if input_ids.dim() != 2 and choices == 1:
             raise ConfigError(
                 f"input_ids must be (B, S), or (B, choices, S) with a choice head, not {tuple(input_ids.shape)}"
             )
-        length = input_ids.shape[-1]
-        input_ids = input_ids.reshape(-1, length)
-        batch = len(input_ids)
+        ids_T, positions_T, layout = self._laid_out("input_ids", input_ids, attention_mask)
+        types_T = torch.zeros_like(ids_T) if token_type_ids is None else token_type_ids.flatten()
+        output = Output(self, self.net(ids_T, positions_T, types_T, layout), layout, choices)
+        if not isinstance(self.net, Seq2SeqNet):
+            return output
+        beside = Beside(output.last_hidden_state.flatten(0, 1), layout)
+        if decoder_input_ids is None:
+            ids_T = self.net.shifted(ids_T, layout)
+        else:
+            ids_T, positions_T, layout = self._laid_out("decoder_input_ids", decoder_input_ids, decoder_attention_mask)
+        return Output(self, self.net.decode(ids_T, positions_T, layout, beside), layout, choices, output)
+
+    def _laid_out(self, name: str, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Grid]:
+        """(…, S) ids and their mask -> ids and positions of (T,), and the layout."""
+        length = ids.shape[-1]
         if length > self.spec.longest:
-            raise ConfigError(f"input_ids has {length} places; this model has {self.spec.longest} positions")
-        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids.reshape(-1, length)
-        positions = torch.arange(length, device=input_ids.device).expand(batch, length)
-        layout = Grid(batch, length, None if attention_mask is None else attention_mask.reshape(-1, length).bool())
-        states = self.net(input_ids.flatten(), positions.flatten(), types.flatten(), layout)
-        return Output(self, states, layout, choices)
+            raise ConfigError(f"{name} has {length} places; this model has {self.spec.longest} positions")
+        batch = ids.numel() // length
+        positions = torch.arange(length, device=ids.device).repeat(batch)
+        return ids.flatten(), positions, Grid(batch, length, None if mask is None else mask.reshape(-1, length).bool())
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> NDArray[np.float32]:
@@ -222,7 +270,7 @@ class Model(nn.Module):
         vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
         for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
             batch = batch.to(self.device)
-            hidden_TD = self.hidden(batch).float()
+            hidden_TD = self.states(batch)[-1].float()
             vectors[list(batch.examples)] = batch.layout.mean(hidden_TD).cpu().numpy()
         self.train(was_training)
         return vectors

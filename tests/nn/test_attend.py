@@ -34,7 +34,9 @@ def with_gradients(
     kernel: str, given: list[torch.Tensor], layouts: tuple[Layout, Layout], **options
 ) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
     real = int(layouts[0].cu[-1]) if isinstance(layouts[0], Ragged) else len(given[0])
-    out = attend(*given, *layouts, kernel=kernel, **options)[:real]
+    if len(given) == 4:
+        options["bias"] = given[3]
+    out = attend(*given[:3], *layouts, kernel=kernel, **options)[:real]
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64).to(out.dtype)
     return [out.detach(), *torch.autograd.grad((out * weights).sum(), given)]
 
@@ -149,6 +151,28 @@ def test_large_scores_do_not_overflow() -> None:
             assert value.isfinite().all()
 
 
+@pytest.mark.parametrize("tail", [0, 11])
+@pytest.mark.parametrize(("lengths", "causal"), CASES)
+@pytest.mark.parametrize("kernel", ["per-sequence", "padded"])
+def test_a_bias_is_counted_from_each_sequence_s_first_place(kernel: str, lengths: str, causal: bool, tail: int) -> None:
+    given, layouts = inputs(*LENGTHS[lengths], tail)
+    shape = HEADS, layouts[0].longest, layouts[1].longest
+    bias = torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64, requires_grad=True)
+    expected = with_gradients("plain", [*given, bias], layouts, causal=causal)
+    for a, b in zip(with_gradients(kernel, [*given, bias], layouts, causal=causal), expected, strict=True):
+        assert torch.allclose(a, b, atol=1e-12)
+
+
+def test_the_gradient_with_bias_and_dropout_is_that_of_finite_differences() -> None:
+    given, layouts = inputs([3, 1, 3], [2, 4, 2])
+    bias = torch.randn(HEADS, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+
+    def biased(q, k, v, bias):  # type: ignore[no-untyped-def]
+        return attend_runs(q, k, v, layouts[0].cu, layouts[1].cu, False, None, 0.4, 0.25, torch.tensor(7), bias)
+
+    assert torch.autograd.gradcheck(biased, [*given, bias])
+
+
 def test_a_run_larger_than_a_block_is_the_same_as_its_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     from maskwright.nn import ragged
 
@@ -255,8 +279,6 @@ def test_unserved_pairs_are_refused() -> None:
     given, (ragged, _) = inputs([4], [4])
     with pytest.raises(ValueError, match="queries are Ragged and keys Grid"):
         attend(*given, ragged, Grid(1, 4))
-    with pytest.raises(ValueError, match="bias needs the Grid layout"):
-        attend(*given, ragged, ragged, bias=torch.zeros(HEADS, 4, 4))
     with pytest.raises(ValueError, match="no attention kernel 'flash'; known"):
         attend(*given, ragged, ragged, kernel="flash")
 

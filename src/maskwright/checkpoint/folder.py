@@ -18,6 +18,7 @@ from maskwright.checkpoint.seal import read_json, sealed_folder, verify, write_j
 from maskwright.checkpoint.tensors import TensorFiles, write_tensors
 from maskwright.errors import CheckpointError
 from maskwright.families import FAMILIES, Family, Net, Spec, family_of
+from maskwright.families.base import written_out
 
 __all__ = ["CARD", "Card", "read_folder", "read_spec", "write_folder"]
 
@@ -130,14 +131,21 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
             with torch.device("meta"):
                 net = spec.build()
                 for name in heads_in(family, spec, found, config.get("architectures") or ()):
-                    bias = found[family.heads[name].keys[-1].theirs[0]]
-                    net.heads[name] = family.heads[name].build(net, max((1, *files.shapes[bias])))
+                    net.heads[name] = family.heads[name].build(net, _outputs(family, spec, name, found, files.shapes))
             fill(family, net, found, files, files.shapes)
     except CheckpointError as error:
         text = str(error)
         raise CheckpointError(text if text.startswith(str(folder)) else f"{folder}: {text}") from None
     labels = content.get("labels") or _labels(config, net)
     return family, net.eval(), Card(content.get("task", {}), tuple(labels), content.get("provenance", {}))
+
+
+def _outputs(
+    family: Family, spec: Spec, head: str, found: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
+) -> int:
+    """How wide a head's output is by the shape of its last tensor."""
+    names = [key for theirs in written_out(family.heads[head].keys, spec).values() for key in theirs.names]
+    return (shapes[found[names[-1]]] or (1,))[0] if names else 1
 
 
 _LABELLED = ("classify", "tokens")
@@ -190,5 +198,7 @@ def write_folder(
     }
     with sealed_folder(folder, CARD, content) as staging:
         write_json(staging / "config.json", config)
-        write_tensors(staging, export(family, net, base_only=classes == [family.base]), shard_bytes)
+        write_tensors(
+            staging, export(family, net, bare=bool(classes) and classes[0] in {family.base, *family.bare}), shard_bytes
+        )
         add_files(staging)

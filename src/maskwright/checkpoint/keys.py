@@ -60,9 +60,14 @@ def heads_in(family: Family, spec: Spec, found: Mapping[str, str], claimed: Iter
         name: [key for theirs in written_out(head.keys, spec).values() for key in theirs.names]
         for name, head in family.heads.items()
     }
-    named = next((family.architectures[each] for each in claimed if each in family.architectures), frozenset())
+    known = [family.architectures[each] for each in claimed if each in family.architectures]
+    named = known[0] if known else frozenset()
     present: list[str] = []
     for name in sorted(keys, key=lambda name: name not in named):
+        if not keys[name]:  # a head that only reads what is shared: nothing in the files says whether it is there
+            if name in named or not known:
+                present.append(name)
+            continue
         taken = {key for other in present for key in keys[other]}
         if all(key in found for key in keys[name]) and not taken.intersection(keys[name]):
             present.append(name)
@@ -113,8 +118,9 @@ def fill(
         for ours, theirs in table.items():
             for key, part in _parts(theirs, net.get_parameter(ours)):
                 part.copy_(files[found[key]])
+        named = {key for theirs in table.values() for key in theirs.names}
         for second, first in family.tied.items():
-            if second in found and first in found:
+            if second in found and second not in named and first in found:
                 _check_tied(files, found[second], found[first])
 
 
@@ -123,8 +129,8 @@ def _check_tied(files: Tensors, second: str, first: str) -> None:
         raise CheckpointError(f"{second} differs from {first}; this architecture ties them, so one would be lost")
 
 
-def export(family: Family, net: Net, base_only: bool) -> dict[str, Tensor]:
-    """Return their names -> tensors.  base_only: names as the class without heads has them, with no prefix.
+def export(family: Family, net: Net, bare: bool) -> dict[str, Tensor]:
+    """Return their names -> tensors.  bare: names as the class without heads has them, with no prefix.
 
     CheckpointError where two heads have tensors of the same name.
     """
@@ -132,7 +138,7 @@ def export(family: Family, net: Net, base_only: bool) -> dict[str, Tensor]:
     parameters = dict(net.named_parameters())
     for ours, theirs in _table(family, net).items():
         for key, part in _parts(theirs, parameters.pop(ours).detach()):
-            name = key.removeprefix(family.prefix) if base_only else key
+            name = key.removeprefix(family.prefix) if bare else key
             if name in tensors:
                 raise CheckpointError(
                     f"the heads {', '.join(net.heads)} cannot be in one {family.name} folder: two of them call a tensor "

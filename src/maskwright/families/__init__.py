@@ -14,6 +14,11 @@ for _name, _summary in (
     ("electra", "narrow embeddings, told-apart replaced tokens (Clark et al. 2020)"),
     ("distilbert", "BERT with half the layers, without segments and pooler (Sanh et al. 2019)"),
     ("modernbert", "pre-norm, rotary positions, gated feed-forward, local and global attention (Warner et al. 2024)"),
+    ("gpt", "causal language model, post-norm (Radford et al. 2018)"),
+    ("gpt2", "causal language model, pre-norm (Radford et al. 2019)"),
+    ("transformer", "encoder-decoder with fixed waves for places (Vaswani et al. 2017)"),
+    ("bart", "encoder-decoder that mends damaged text (Lewis et al. 2020)"),
+    ("t5", "encoder-decoder with learned biases for distances (Raffel et al. 2020)"),
 ):
     FAMILIES.add(_name, _summary, f"maskwright.families.{_name}:{_name.upper()}")
 

@@ -6,7 +6,7 @@ closed form; ``KeyRow`` pairs one of our tensors with one or several of theirs, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from maskwright.nn.embed import EmbedSpec
 from maskwright.nn.layout import Layout
+from maskwright.nn.past import Past
 from maskwright.nn.stack import StackSpec
 
 __all__ = ["Family", "HeadKind", "KeyRow", "Net", "Spec", "Theirs", "written_out"]
@@ -57,6 +58,10 @@ class Spec:
         widen = self.embed.width * self.embed.narrow if self.embed.narrow else 0
         return 2 * (widen + self.stack.multiplications(length))
 
+    def places(self, name: str) -> Sequence[dict[str, int]]:
+        """One mapping a block that a tensor of that name is in: the numbers that its name is made of."""
+        return self.stack.places
+
     def build(self) -> Net:
         """Return the network that this describes."""
         return Net(self)
@@ -91,7 +96,7 @@ class KeyRow:
         """Our name -> theirs, once a layer where the row has layers."""
         if not self.there(spec):
             return {}
-        places = spec.stack.places[self.first :] if "{layer}" in self.ours else [{}]
+        places = spec.places(self.ours)[self.first :] if "{layer}" in self.ours else [{}]
         view = partial(self.view, spec)
         return {self.ours.format(**at): Theirs(tuple(name.format(**at) for name in self.theirs), view) for at in places}
 
@@ -110,7 +115,7 @@ class HeadKind:
     parameters: Callable[[Spec, int], dict[str, tuple[str, int]]]
     """(spec, outputs) -> part -> (closed form, count)."""
     keys: tuple[KeyRow, ...]
-    """The last row is that of the bias, as long as the head's output is wide."""
+    """The last row's tensor is as long as the head's output is wide.  No rows where all that it has is shared."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,8 @@ class Family:
     """The class without task heads, whose names bear no prefix."""
     prefix: str
     """What stands before the base network's names in classes with heads."""
+    bare: frozenset[str] = frozenset()
+    """Classes with heads that do without the prefix, too."""
     tied: Mapping[str, str] = field(default_factory=dict)
     """A second name that files may hold for a tensor -> the first name; the two must be equal."""
     ignorable: tuple[str, ...] = ()
@@ -166,15 +173,22 @@ class Net(nn.Module):
         self.stack = spec.stack.build()
         self.heads = nn.ModuleDict()
 
-    def forward(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor, layout: Layout) -> list[Tensor]:
-        """Three (T,) int64 tensors and their layout -> layers + 1 hidden states of (T, D); the last is the output."""
-        states: list[Tensor] = self.stack(self.embed(ids_T, positions_T, segments_T), positions_T, layout)
+    def forward(
+        self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor, layout: Layout, past: Past | None = None
+    ) -> list[Tensor]:
+        """Three (T,) int64 tensors and their layout -> layers + 1 hidden states of (T, D); the last is the output.
+
+        past: what a causal network kept of the tokens before these; it is added to.
+        """
+        states: list[Tensor] = self.stack(self.embed(ids_T, positions_T, segments_T), positions_T, layout, past=past)
+        if past is not None:
+            past.read(layout)
         return states
 
     def head_outputs(self) -> dict[str, int]:
         """Return head -> outputs of its last layer (0 for a head without a layer called ``score``)."""
         shapes = {name: parameter.shape for name, parameter in self.named_parameters()}
-        return {name: shapes.get(f"heads.{name}.score.bias", (0,))[0] for name in self.heads}
+        return {name: shapes.get(f"heads.{name}.score.weight", (0,))[0] for name in self.heads}
 
     def initialise(self, module: nn.Module | None = None) -> None:
         """Give fresh weights to one part, or to the whole: N(0, initializer_range), biases 0, LayerNorm 1 and 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 from maskwright.errors import CheckpointError
 from maskwright.families.base import Spec
@@ -29,13 +29,21 @@ def encoder_spec(
     segments: int = 2,
     narrow: int | None = None,
     activation: str = "gelu",
+    norm: Literal["post", "pre"] = "post",
+    embed_norm: bool = True,
     norm_eps: float = 1e-12,
+    causal: bool = False,
     dropout: float = 0.1,
+    embed_dropout: float | None = None,
     attention_dropout: float = 0.1,
+    inner_dropout: float = 0.0,
     head_dropout: float | None = None,
     initializer_range: float = 0.02,
 ) -> Spec:
-    """Return the spec of an encoder of BERT's kind; the feed-forward width is four times the width unless given."""
+    """Return the spec of one stack of BERT's kind; the feed-forward width is four times the width unless given.
+
+    embed_dropout: that of the blocks unless given.
+    """
     embed = EmbedSpec(
         vocabulary=vocabulary,
         width=width,
@@ -43,17 +51,21 @@ def encoder_spec(
         positions=positions,
         offset=offset,
         segments=segments,
+        norm=embed_norm,
         norm_eps=norm_eps,
-        dropout=dropout,
+        dropout=dropout if embed_dropout is None else embed_dropout,
     )
     block = BlockSpec(
         width=width,
         heads=heads,
         feed_forward=feed_forward or 4 * width,
         activation=activation,
+        norm=norm,
         norm_eps=norm_eps,
+        causal=causal,
         dropout=dropout,
         attention_dropout=attention_dropout,
+        inner_dropout=inner_dropout,
     )
     return Spec(
         family=family,
@@ -78,13 +90,26 @@ _WHERE = {
     "activation": "stack.block.activation",
     "norm_eps": "stack.block.norm_eps",
     "dropout": "stack.block.dropout",
+    "embed_dropout": "embed.dropout",
     "attention_dropout": "stack.block.attention_dropout",
+    "inner_dropout": "stack.block.inner_dropout",
+    "scaled": "embed.scaled",
+    "start_id": "start_id",
+    "decoder_layers": "decoder.layers",
+    "decoder_heads": "decoder.block.heads",
+    "decoder_feed_forward": "decoder.block.feed_forward",
     "head_dropout": "head_dropout",
     "initializer_range": "initializer_range",
+    "factor": "initializer_range",
+    "head_width": "stack.block.head_width",
+    "buckets": "stack.buckets",
+    "farthest": "stack.farthest",
 }
 """Argument of a spec function -> where it stands in the spec."""
 
-_RATES = {"norm_eps", "dropout", "attention_dropout", "head_dropout", "initializer_range"}
+_RATES = {
+    "norm_eps", "dropout", "embed_dropout", "attention_dropout", "inner_dropout", "head_dropout", "initializer_range",
+}  # fmt: skip
 
 BERT_FIELDS = {
     "vocab_size": "vocabulary",
@@ -129,10 +154,11 @@ class Fields:
             check(name, value, self.names[name])
         values = {self.names[name]: value for name, value in given.items() if value is not None}
         theirs = {ours: name for name, ours in self.names.items()}
-        if values["width"] % values["heads"]:
-            raise CheckpointError(
-                f"config.json: {theirs['width']} {values['width']} is not a multiple of {theirs['heads']} {values['heads']}"
-            )
+        for heads in {"heads", "decoder_heads"}.intersection(values):
+            if "head_width" not in values and values["width"] % values[heads]:
+                raise CheckpointError(
+                    f"config.json: {theirs['width']} {values['width']} is not a multiple of {theirs[heads]} {values[heads]}"
+                )
         return values
 
     def write(self, spec: Spec) -> dict[str, Any]:
@@ -153,9 +179,14 @@ def check(name: str, value: object, ours: str, least: int = 1) -> None:
         if value not in ACTIVATIONS:
             raise CheckpointError(f"config.json: {name} is {value!r}; known: {', '.join(ACTIVATIONS)}")
         return
-    if ours in _RATES:
+    if ours == "scaled":
+        sound, expected = isinstance(value, bool), "true or false"
+    elif ours == "factor":
+        sound, expected = isinstance(value, int | float) and value > 0, "a number above 0"
+    elif ours in _RATES:
         sound, expected = isinstance(value, int | float) and 0 <= value < 1, "a number from 0 to below 1"
     else:
+        least = 0 if ours == "start_id" else least
         sound, expected = type(value) is int and value >= least, f"a whole number from {least}"
     if not sound:
         raise CheckpointError(f"config.json: {name} is {value!r}; {expected} is expected")

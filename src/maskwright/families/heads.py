@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from maskwright.families.base import HeadKind, KeyRow, Net, Spec
-from maskwright.nn.heads import DenseScores, MaskedTokens, Pooler, Scores
+from maskwright.nn.heads import DenseScores, MaskedTokens, NextToken, Pooler, Scores
 
-__all__ = ["both", "dense_scores", "head_rate", "masked_tokens", "plain", "pooler", "scores"]
+__all__ = ["both", "dense_scores", "head_rate", "masked_tokens", "next_token", "plain", "pooler", "scores"]
 
 Closed = dict[str, tuple[str, int]]
 
@@ -63,6 +63,16 @@ def masked_tokens(
     return HeadKind(build, parameters, keys)
 
 
+def next_token(bias: str | None = None) -> HeadKind:
+    """Scores of the next token, tied to the token embeddings; ``bias``: what theirs is called, (1, V), if any."""
+    part = "language model head: bias (weights tied to the token embeddings)"
+    return HeadKind(
+        build=lambda net, outputs: NextToken(net.embed.token, bias=bias is not None),
+        parameters=lambda spec, outputs: {part: ("V", spec.vocabulary)} if bias else {},
+        keys=(KeyRow("heads.lm.bias", (bias,), view=lambda spec, part: part[None]),) if bias else (),
+    )
+
+
 def _score_parameters(fixed: int | None, outputs: int, width: int) -> tuple[str, int]:
     """(closed form, count) of a linear layer to ``fixed`` scores, or to as many as there are labels."""
     count = fixed or outputs
@@ -78,13 +88,18 @@ def scores(
     reads: str,
     fixed: int | None = None,
     rate: Callable[[Spec], float] = lambda spec: 0.0,
+    bias: bool = True,
 ) -> HeadKind:
     """Dropout and a linear layer; ``fixed`` is the number of scores where labels do not decide it, ``what`` its title."""
-    return HeadKind(
-        build=lambda net, outputs: Scores(net.spec.width, fixed or outputs, reads=reads, dropout=rate(net.spec)),
-        parameters=lambda spec, outputs: {what: _score_parameters(fixed, outputs, spec.width)},
-        keys=both(f"heads.{name}.score", theirs),
-    )
+
+    def build(net: Net, outputs: int) -> Scores:
+        return Scores(net.spec.width, fixed or outputs, reads=reads, dropout=rate(net.spec), bias=bias)
+
+    def parameters(spec: Spec, outputs: int) -> Closed:
+        form, count = _score_parameters(fixed, outputs, spec.width)
+        return {what: (form, count) if bias else (f"C·D, C = {outputs}", outputs * spec.width)}
+
+    return HeadKind(build, parameters, both(f"heads.{name}.score", theirs)[: 1 + bias])
 
 
 def dense_scores(
@@ -98,6 +113,7 @@ def dense_scores(
     norm: str | None = None,
     fixed: int | None = None,
     rate: Callable[[Spec], float] = lambda spec: 0.0,
+    bias: Callable[[Spec], bool] = lambda spec: spec.stack.block.bias,
 ) -> HeadKind:
     """A dense layer and its activation before the scores; ``norm`` names a LayerNorm behind the activation."""
 
@@ -110,16 +126,15 @@ def dense_scores(
             activation=activation(spec),
             dropout=rate(spec),
             norm_eps=block.norm_eps if norm else None,
-            bias=block.bias,
+            bias=bias(spec),
         )
 
     def parameters(spec: Spec, outputs: int) -> Closed:
-        d, b = spec.width, spec.stack.block.bias
+        d, b = spec.width, bias(spec)
         norms = {f"{what}: LayerNorm": ("2·D" if b else "D", (1 + b) * d)} if norm else {}
         dense_part = {f"{what}: dense": ("D² + D" if b else "D²", d * d + b * d)}
         return dense_part | norms | {f"{what}: scores": _score_parameters(fixed, outputs, d)}
 
-    norm_rows = plain(f"heads.{name}.norm", norm) if norm else ()
-    return HeadKind(
-        build, parameters, (*plain(f"heads.{name}.dense", dense), *norm_rows, *both(f"heads.{name}.score", theirs))
-    )
+    rows = [*both(f"heads.{name}.dense", dense), *(both(f"heads.{name}.norm", norm) if norm else ())]
+    biases = [replace(row, there=bias) if row.ours.endswith("bias") else row for row in rows]
+    return HeadKind(build, parameters, (*biases, *both(f"heads.{name}.score", theirs)))

@@ -4,7 +4,7 @@
 
     per-sequence   Ragged on the CPU: runs of equally long sequences, one fused call a run; no work on padding at all
     padded         Ragged elsewhere: scatter to a rectangle, one fused call, gather
-    grid           Grid: one fused call with the key mask, and the learned bias where there is one
+    grid           Grid: one fused call with the key mask
     plain          the formula itself, softmax(q k^T * scale) v, for tests to hold the others against
 
 Vaswani et al. 2017, section 3.2.1, https://arxiv.org/abs/1706.03762
@@ -49,13 +49,15 @@ def attend(
     q_TNH: (Tq, N, H); k_TNH, v_TNH: (Tk, N, H); layouts of the queries and of the keys, with the same B.
     causal: a query sees keys up to its own place (equal lengths).
     window: a query sees keys at most so many places before or behind its own (equal lengths); None sees all.
-    bias: (N, S, S) or (B, N, S, S) added to the scores, Grid only.
+    bias: (N, Sq, Sk) added to the scores of every sequence, from its first place on; on a Grid also (B, N, Sq, Sk).
     scale: defaults to 1 / sqrt(H).  dropout: share of the attention weights dropped.  kernel: a name above, else chosen.
     Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
     """
-    name = kernel or _choose(type(q_layout).__name__, type(k_layout).__name__, q_TNH.device.type, bias is not None)
+    name = kernel or _choose(type(q_layout).__name__, type(k_layout).__name__, q_TNH.device.type)
     if not torch.compiler.is_compiling():
         _say(type(q_layout).__name__, q_TNH.device.type, name)
+    if bias is not None:
+        bias = bias.to(q_TNH.dtype)
     if scale is None:
         scale = 1.0 / math.sqrt(q_TNH.shape[-1])
     match name:
@@ -63,11 +65,11 @@ def attend(
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
             cu = q_layout.cu, k_layout.cu
-            out: Tensor = attend_runs(q_TNH, k_TNH, v_TNH, *cu, causal, window, scale, dropout, key)
+            out: Tensor = attend_runs(q_TNH, k_TNH, v_TNH, *cu, causal, window, scale, dropout, key, bias)
             return out
         case "padded":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
-            return _padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, scale, dropout)
+            return _padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
         case "grid":
             assert isinstance(q_layout, Grid) and isinstance(k_layout, Grid)
             return _grid(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
@@ -82,13 +84,11 @@ def _say(layout: str, device: str, kernel: str) -> None:
     _log.info("attention: %s on %s -> kernel %r", layout, device, kernel)
 
 
-def _choose(q_layout: str, k_layout: str, device: str, biased: bool) -> str:
+def _choose(q_layout: str, k_layout: str, device: str) -> str:
     if q_layout != k_layout:
         raise ValueError(f"queries are {q_layout} and keys {k_layout}: use one kind of layout")
     if q_layout == "Grid":
         return "grid"
-    if biased:
-        raise ValueError("a learned attention bias needs the Grid layout")
     return "per-sequence" if device == "cpu" else "padded"
 
 
@@ -106,6 +106,7 @@ def _padded(
     k_layout: Ragged,
     causal: bool,
     window: int | None,
+    bias: Tensor | None,
     scale: float,
     dropout: float,
 ) -> Tensor:
@@ -131,7 +132,7 @@ def _padded(
         k_grid,
         causal,
         window,
-        None,
+        bias,
         scale,
         dropout,
     )
@@ -196,7 +197,7 @@ def _plain(
     for b, (q_at, k_at) in enumerate(zip(_rows(q_layout), _rows(k_layout), strict=True)):
         scores_NSS = torch.einsum("qnh,knh->nqk", q_TNH[q_at], k_TNH[k_at]) * scale
         if bias is not None:
-            scores_NSS = scores_NSS + (bias if bias.dim() == 3 else bias[b])
+            scores_NSS = scores_NSS + (bias if bias.dim() == 3 else bias[b])[:, : len(q_at), : len(k_at)]
         apart = (q_at - q_at[0])[:, None] - (k_at - k_at[0])
         if causal:
             scores_NSS = scores_NSS.masked_fill(apart < 0, -math.inf)

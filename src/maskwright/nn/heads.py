@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from maskwright.nn.block import ACTIVATIONS
 from maskwright.nn.dropout import Dropout
 
-__all__ = ["READS", "DenseScores", "MaskedTokens", "Pooler", "Scores"]
+__all__ = ["READS", "DenseScores", "MaskedTokens", "NextToken", "Pooler", "Scores"]
 
-READS = ("tokens", "first", "mean", "pooled")
-"""Every token's state; each sequence's first; the mean of its tokens' states; what the pooler makes of the first."""
+READS = ("tokens", "first", "last", "mean", "pooled")
+"""Every token's state; each sequence's first; its last; the mean of its tokens' states; what the pooler makes of the first."""
 
 
 class Pooler(nn.Module):
@@ -55,14 +55,30 @@ class MaskedTokens(nn.Module):
         return F.linear(self.norm(self.activation(self.dense(hidden_MD))), self._table[0].weight, self.bias)
 
 
+class NextToken(nn.Module):
+    """Scores of every vocabulary entry: the token table itself, perhaps plus a bias; ``factor`` scales what it reads."""
+
+    reads = "tokens"
+
+    def __init__(self, token_table: nn.Embedding, *, bias: bool = False, factor: float = 1.0) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(token_table.num_embeddings)) if bias else None
+        self.factor = factor
+        self._table = (token_table,)
+
+    def forward(self, hidden_MD: Tensor) -> Tensor:
+        """hidden_MD: only the rows that are scored, (M, D) -> (M, V)."""
+        return F.linear(hidden_MD * self.factor, self._table[0].weight, self.bias)
+
+
 class Scores(nn.Module):
     """Dropout and a linear layer: C scores, or one value for a regression."""
 
-    def __init__(self, width: int, outputs: int, *, reads: str, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, outputs: int, *, reads: str, dropout: float = 0.0, bias: bool = True) -> None:
         super().__init__()
         self.reads = reads
         self.dropout = Dropout(dropout)
-        self.score = nn.Linear(width, outputs)
+        self.score = nn.Linear(width, outputs, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., C)."""

@@ -56,6 +56,11 @@ class Ragged:
         """(B,) int64: the row of each sequence's first token."""
         return self.cu[:-1].long()
 
+    @property
+    def last_B(self) -> Tensor:
+        """(B,) int64: the row of each sequence's last token."""
+        return self.cu[1:].long() - 1
+
     def mean(self, x_TD: Tensor) -> Tensor:
         """(T, D) -> (B, D): the mean over each sequence's tokens."""
         sums = x_TD.new_zeros(self.batch + 1, x_TD.shape[-1]).index_add(0, self.row, x_TD)
@@ -84,6 +89,13 @@ class Grid:
         """(B,) int64: the row of each sequence's first place."""
         device = None if self.key_mask is None else self.key_mask.device
         return torch.arange(self.batch, device=device) * self.length
+
+    @property
+    def last_B(self) -> Tensor:
+        """(B,) int64: the row of the last place of each row that holds a token."""
+        if self.key_mask is None:
+            return self.first_B + self.length - 1
+        return self.first_B + self.length - 1 - self.key_mask.flip(1).int().argmax(1)
 
     def mean(self, x_TD: Tensor) -> Tensor:
         """(T, D) -> (B, D): the mean over the places of each row that hold a token."""

@@ -76,18 +76,38 @@ def unseen(
     return hidden if window is None else hidden | (apart.abs() > window)
 
 
-def _weights(q: Tensor, k: Tensor, hidden: Tensor | None, scale: float) -> Tensor:
-    """softmax(q k^T * scale): (b, N, Sq, Sk) in the dtype of q."""
+def _weights(q: Tensor, k: Tensor, bias: Tensor | None, hidden: Tensor | None, scale: float) -> Tensor:
+    """softmax(q k^T * scale + bias): (b, N, Sq, Sk) in the dtype of q."""
     scores = torch.matmul(q * scale, k.transpose(-1, -2))
+    if bias is not None:
+        scores += _corner(bias, scores)
     if hidden is not None:
         scores.masked_fill_(hidden, -torch.inf)
     return torch.softmax(scores, -1)
+
+
+def _corner(bias: Tensor, scores: Tensor) -> Tensor:
+    """What of a (N, Sq, Sk) bias is for shorter sequences: places are counted from the beginning of each."""
+    return bias[:, : scores.shape[-2], : scores.shape[-1]]
+
+
+def _mask(bias: Tensor | None, hidden: Tensor | None, queries: int, keys: int) -> Tensor | None:
+    """What the fused kernel takes for the two: nothing, a bool mask of what is seen, or one to add."""
+    if bias is None:
+        return None if hidden is None else ~hidden
+    corner = bias[:, :queries, :keys]
+    return corner if hidden is None else corner.masked_fill(hidden, -torch.inf)
 
 
 def _kept(weights: Tensor, dropout: float, key: int, run: int) -> Tensor:
     """0 or 1 / (share kept) for each weight of a run; the same in forward and backward."""
     mask, factor = keep_mask(weights.numel(), dropout, mix(key, run), weights.device)
     return mask.view(weights.shape).to(weights.dtype).mul_(factor)
+
+
+def _ahead(q_rows: slice, k_rows: slice, window: int | None) -> int:
+    """Places from the first key of a run to its first query: none but where a window cuts sequences into steps."""
+    return 0 if window is None else q_rows.start - k_rows.start
 
 
 @torch.library.custom_op("maskwright::attend_runs", mutates_args=())
@@ -102,24 +122,26 @@ def attend_runs(
     scale: float,
     dropout: float,
     key: Tensor,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Attention of (Tq, N, H) queries over (Tk, N, H) keys and values, sequence by sequence.
 
-    q_cu, k_cu: (B + 1,) int32 sequence bounds.  key: int64 scalar, which weights are dropped.  Rows behind q_cu[-1] come
-    out as zeros.
+    q_cu, k_cu: (B + 1,) int32 sequence bounds.  key: int64 scalar, which weights are dropped.  bias: (N, Sq, Sk) added to
+    the scores of every sequence, from its first place on; not with a window.  Rows behind q_cu[-1] come out as zeros.
     """
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
     out[int(q_cu[-1]) :] = 0
     for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1], window)):
         q_b, k_b, v_b = _heads_first(q, q_rows, b, lq), _heads_first(k, k_rows, b, lk), _heads_first(v, k_rows, b, lk)
-        if dropout:
-            weights = _weights(q_b, k_b, unseen(lq, lk, causal, window, q.device, q_rows.start - k_rows.start), scale)
-            o_b = torch.matmul(weights * _kept(weights, dropout, int(key), run), v_b)
-        elif window is None:
+        if not dropout and window is None and bias is None:
             o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, is_causal=causal, scale=scale)
         else:
-            hidden = unseen(lq, lk, causal, window, q.device, q_rows.start - k_rows.start)
-            o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, None if hidden is None else ~hidden, scale=scale)
+            hidden = unseen(lq, lk, causal, window, q.device, _ahead(q_rows, k_rows, window))
+            if dropout:
+                weights = _weights(q_b, k_b, bias, hidden, scale)
+                o_b = torch.matmul(weights * _kept(weights, dropout, int(key), run), v_b)
+            else:
+                o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, _mask(bias, hidden, lq, lk), scale=scale)
         _heads_first(out, q_rows, b, lq).copy_(o_b)
     return out
 
@@ -136,6 +158,7 @@ def _(
     scale: float,
     dropout: float,
     key: Tensor,
+    bias: Tensor | None = None,
 ) -> Tensor:
     return torch.empty_like(q, memory_format=torch.contiguous_format)
 
@@ -153,17 +176,20 @@ def _backward_op(
     scale: float,
     dropout: float,
     key: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+    bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dq, dk, dv = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
     dq[int(q_cu[-1]) :] = 0
     # With a window two steps may reach the same keys; otherwise each run has keys of its own.
     dk[0 if window is not None else int(k_cu[-1]) :] = 0
     dv[0 if window is not None else int(k_cu[-1]) :] = 0
     put = Tensor.add_ if window is not None else Tensor.copy_
+    d_bias = q.new_zeros(0) if bias is None else torch.zeros_like(bias)
     for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1], window)):
         q_b, k_b, v_b = _heads_first(q, q_rows, b, lq), _heads_first(k, k_rows, b, lk), _heads_first(v, k_rows, b, lk)
         g_b = _heads_first(grad, q_rows, b, lq)
-        weights = _weights(q_b, k_b, unseen(lq, lk, causal, window, q.device, q_rows.start - k_rows.start), scale)
+        hidden = unseen(lq, lk, causal, window, q.device, _ahead(q_rows, k_rows, window))
+        weights = _weights(q_b, k_b, bias, hidden, scale)
         d_weights = torch.matmul(g_b, v_b.transpose(-1, -2))
         if dropout:
             kept = _kept(weights, dropout, int(key), run)
@@ -172,10 +198,13 @@ def _backward_op(
         else:
             used = weights
         put(_heads_first(dv, k_rows, b, lk), torch.matmul(used.transpose(-1, -2), g_b))
-        d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(scale)
+        d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
+        if bias is not None:
+            _corner(d_bias, d_scores).add_(d_scores.sum(0))
+        d_scores.mul_(scale)
         _heads_first(dq, q_rows, b, lq).copy_(torch.matmul(d_scores, k_b))
         put(_heads_first(dk, k_rows, b, lk), torch.matmul(d_scores.transpose(-1, -2), q_b))
-    return dq, dk, dv
+    return dq, dk, dv, d_bias
 
 
 @_backward_op.register_fake
@@ -191,23 +220,27 @@ def _(
     scale: float,
     dropout: float,
     key: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
+    bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(q, memory_format=torch.contiguous_format),
         torch.empty_like(k, memory_format=torch.contiguous_format),
         torch.empty_like(v, memory_format=torch.contiguous_format),
+        q.new_empty(0) if bias is None else torch.empty_like(bias, memory_format=torch.contiguous_format),
     )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    q, k, v, q_cu, k_cu, ctx.causal, ctx.window, ctx.scale, ctx.dropout, key = inputs
-    ctx.save_for_backward(q, k, v, q_cu, k_cu, key)
+    q, k, v, q_cu, k_cu, ctx.causal, ctx.window, ctx.scale, ctx.dropout, key, bias = inputs
+    ctx.save_for_backward(q, k, v, q_cu, k_cu, key, bias)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    q, k, v, q_cu, k_cu, key = ctx.saved_tensors
-    dq, dk, dv = _backward_op(grad, q, k, v, q_cu, k_cu, ctx.causal, ctx.window, ctx.scale, ctx.dropout, key)
-    return dq, dk, dv, None, None, None, None, None, None, None
+    q, k, v, q_cu, k_cu, key, bias = ctx.saved_tensors
+    dq, dk, dv, d_bias = _backward_op(
+        grad, q, k, v, q_cu, k_cu, ctx.causal, ctx.window, ctx.scale, ctx.dropout, key, bias
+    )
+    return dq, dk, dv, None, None, None, None, None, None, None, None if bias is None else d_bias
 
 
 attend_runs.register_autograd(_backward, setup_context=_save)

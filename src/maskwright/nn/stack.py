@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from maskwright.nn.block import BlockSpec
+from maskwright.nn.block import Beside, BlockSpec
 from maskwright.nn.dropout import same_again
 from maskwright.nn.layout import Layout
+from maskwright.nn.past import Past
 
 __all__ = ["Stack", "StackSpec"]
 
@@ -78,16 +79,31 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(spec.block_at(block).build() for block in range(spec.blocks))
         self.order = tuple(spec.order)
         width, eps, bias = spec.block.width, spec.block.norm_eps, spec.block.bias
-        self.norm = nn.LayerNorm(width, eps=eps, bias=bias) if spec.block.norm == "pre" else nn.Identity()
+        self.norm: nn.Module = nn.LayerNorm(width, eps=eps, bias=bias) if spec.block.norm == "pre" else nn.Identity()
 
-    def forward(self, x_TD: Tensor, positions_T: Tensor, layout: Layout) -> list[Tensor]:
-        """(T, D) -> what went in and what came out of each layer: layers + 1 tensors of (T, D)."""
-        states = [x_TD]
-        for number in self.order:
-            block, given = self.blocks[number], (states[-1], positions_T, layout)
+    def forward(
+        self,
+        x_TD: Tensor,
+        positions_T: Tensor,
+        layout: Layout,
+        beside: Beside | None = None,
+        past: Past | None = None,
+    ) -> list[Tensor]:
+        """(T, D) -> what went in and what came out of each layer: layers + 1 tensors of (T, D).
+
+        beside: an encoder's output, for blocks that look at one; past: what was kept of the tokens before these.
+        """
+        states, bias = [x_TD], self.bias(positions_T, layout, past)
+        for layer, number in enumerate(self.order):
+            block, kept = self.blocks[number], None if past is None else past.at(layer)
+            given = (states[-1], positions_T, layout, bias, beside, kept)
             if self.recompute and self.training and torch.is_grad_enabled():
                 states.append(checkpoint(block, *given, use_reentrant=False, context_fn=same_again))
             else:
                 states.append(block(*given))
         states[-1] = self.norm(states[-1])
         return states
+
+    def bias(self, positions_T: Tensor, layout: Layout, past: Past | None) -> Tensor | None:
+        """What is added to the attention scores of every block; nothing but in architectures that override this."""
+        return None
