@@ -129,6 +129,17 @@ def test_fresh_weights_have_their_distribution(name: str) -> None:
             assert float(module.weight.detach().std()) == pytest.approx(sd, rel=5 / (2 * count) ** 0.5)
 
 
+def test_a_fresh_t5_s_matrices_depend_on_what_goes_into_them_and_its_queries_on_their_width_too() -> None:
+    spec = tiny_spec("t5", vocab_size=5_000, d_model=64, d_kv=16, d_ff=900, initializer_factor=0.5)
+    net = spec.build()
+    with seeded(0):
+        net.initialise()
+    block = net.stack.blocks[0]
+    parts = (net.embed.token.weight, block.qkv.weight[:48], block.qkv.weight[48:], block.out.weight, block.down.weight)
+    for weight, sd in zip(parts, (1.0, 64**-0.5 / 4, 64**-0.5, 48**-0.5, 900**-0.5), strict=True):
+        assert float(weight.detach().std()) == pytest.approx(0.5 * sd, rel=5 / (2 * weight.numel()) ** 0.5)
+
+
 LENGTHS = (4, 17, 1, 9)
 
 

@@ -180,12 +180,8 @@ def t5_spec(
     table; factor: of the fresh weights' deviations.
     """
     sizes.pop("attention_dropout", None)
-    sizes = {
-        "activation": "gelu_new" if gated else "relu",
-        "norm_eps": 1e-6,
-        "head_dropout": 0.0,
-        "initializer_range": factor,
-    } | sizes
+    defaults = {"activation": "gelu_new" if gated else "relu", "norm_eps": 1e-6, "head_dropout": 0.0}
+    sizes = defaults | {"initializer_range": factor} | sizes
     base = seq2seq_spec(
         "t5", width=width, heads=heads, norm="pre", embed_norm=False, dropout=dropout, attention_dropout=dropout,
         inner_dropout=dropout, start_id=start_id, **sizes,
