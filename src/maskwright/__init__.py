@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from maskwright.text.tokenizer import Tokenizer
     from maskwright.train.finetune import finetune
     from maskwright.train.pretrain import pretrain
+    from maskwright.writing.generate import BeamConfig, DrawConfig, GreedyConfig, generate
 
 __all__ = [
+    "BeamConfig",
     "Corpus",
+    "DrawConfig",
     "EncoderConfig",
     "FinetuneConfig",
+    "GreedyConfig",
     "MaskwrightError",
     "Model",
     "PretrainConfig",
@@ -40,6 +44,7 @@ __all__ = [
     "evaluate",
     "fill_masks",
     "finetune",
+    "generate",
     "load",
     "pretrain",
 ]
@@ -47,6 +52,10 @@ __all__ = [
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BeamConfig": "maskwright.writing.generate:BeamConfig",
+    "DrawConfig": "maskwright.writing.generate:DrawConfig",
+    "GreedyConfig": "maskwright.writing.generate:GreedyConfig",
+    "generate": "maskwright.writing.generate:generate",
     "Corpus": "maskwright.corpus.store:Corpus",
     "EncoderConfig": "maskwright.config:EncoderConfig",
     "FinetuneConfig": "maskwright.config:FinetuneConfig",

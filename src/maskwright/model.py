@@ -286,7 +286,7 @@ class Model(nn.Module):
             self.net,
             card,
             self.tokenizer.save,
-            pad_id=self.tokenizer.pad_id,
+            pad_id=self.tokenizer.roles.get("pad"),
             shard_bytes=shard_bytes,
         )
 
@@ -305,7 +305,7 @@ def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:
     """Build a model with fresh weights, the same for the same seed."""
     family = family_of(spec.family)
     with seeded(seed):
-        net = family.fit_padding(spec, tokenizer.pad_id).build()
+        net = family.fit_padding(spec, tokenizer.roles.get("pad", 0)).build()
         net.initialise()
     return Model(family, net, tokenizer)
 

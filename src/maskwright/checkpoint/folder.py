@@ -169,7 +169,7 @@ def write_folder(
     card: Card,
     add_files: Callable[[Path], None],
     *,
-    pad_id: int,
+    pad_id: int | None,
     shard_bytes: int = _SHARD_BYTES,
 ) -> None:
     """Write a model folder, whole or not at all.  add_files: puts the tokenizer's files beside the weights."""

@@ -24,6 +24,7 @@ from maskwright.cli import (
     families,
     fill,
     finetune,
+    generate,
     params,
     predict,
     pretrain,
@@ -51,6 +52,7 @@ app.command(tokenizer.app)
 app.command(corpus.app)
 app.command(pretrain.pretrain)
 app.command(fill.fill)
+app.command(generate.generate)
 app.command(finetune.finetune)
 app.command(evaluate.evaluate)
 app.command(predict.predict)

@@ -27,7 +27,7 @@ from maskwright.nn.layout import Grid, Layout
 from maskwright.nn.past import Past
 from maskwright.nn.stack import Stack, StackSpec
 
-__all__ = ["T5", "RelativeStack", "T5Spec", "bucket", "t5_spec"]
+__all__ = ["T5", "RelativeStack", "RelativeStackSpec", "T5Block", "T5BlockSpec", "T5Net", "T5Spec", "bucket", "t5_spec"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from maskwright.nn.dropout import Dropout
 
-__all__ = ["Embed", "EmbedSpec"]
+__all__ = ["Embed", "EmbedSpec", "waves"]
 
 
 @dataclass(frozen=True, kw_only=True)
