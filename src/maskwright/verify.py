@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from maskwright.checkpoint.folder import CARD, read_folder
+from maskwright.checkpoint.hub import TOKENIZER_FILES
 from maskwright.checkpoint.seal import verify
 from maskwright.corpus.manifest import MANIFEST
 from maskwright.corpus.store import Corpus
@@ -144,6 +145,6 @@ _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Iterator[Examined]]
     (lambda folder: any(folder.glob("step-*/")), _checkpoints),
     (lambda folder: any(folder.glob("epoch-*.arrow")), _plans),
     (lambda folder: (folder / "config.json").exists() and any(folder.glob("*.safetensors")), _foreign),
-    (lambda folder: any((folder / name).exists() for name in ("tokenizer.json", "vocab.txt")), _tokenizer),
+    (lambda folder: any((folder / name).exists() for name in TOKENIZER_FILES), _tokenizer),
 )
 """How each kind of folder is told, the surest sign first, and how it is looked at."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from maskwright.checkpoint.hub import TOKENIZER_FILES
 from maskwright.errors import CheckpointError, InputError
 
 __all__ = ["convert_folder"]
@@ -25,7 +26,7 @@ if not isinstance(tensors, dict) or not all(torch.is_tensor(value) for value in 
 save_file({name: value.contiguous().clone() for name, value in tensors.items()}, target, metadata={"format": "pt"})
 """
 
-_KEPT = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+_KEPT = ("config.json", *TOKENIZER_FILES)
 
 
 def convert_folder(folder: Path, out: Path) -> None:

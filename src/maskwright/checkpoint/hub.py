@@ -7,9 +7,20 @@ from pathlib import Path
 
 from maskwright.errors import CheckpointError
 
-__all__ = ["resolve"]
+__all__ = ["TOKENIZER_FILES", "resolve"]
 
-_FILES = ["*.json", "*.safetensors", "vocab.txt"]
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+)
+"""Files that a tokenizer may be made of."""
+_FILES = ["*.json", "*.safetensors", *TOKENIZER_FILES]
 """What is fetched: never a pickle, never code."""
 
 
