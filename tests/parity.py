@@ -44,11 +44,19 @@ def ours_of(theirs: Any, tokenizer: Tokenizer, folder: Path) -> Model:
 
 
 def compared(ours: Model, theirs: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Run both with padding and yield (what, ours, theirs): all hidden states on both layouts, all outputs, all gradients."""
+    """Run both with padding and yield (what, ours, theirs): all hidden states on every layout, all outputs, all gradients.
+
+    Padding is on the right, and on the left where a head reads the last token: theirs reads the last place.
+    """
     ids, mask, types = rectangle(LENGTHS, ours.tokenizer.vocab_size)
     real, net = mask.bool(), ours.net
-    if net.embed.segment is None or net.embed.segment.num_embeddings == 1:
+    if net.spec.embed.segments < 2:
         types = torch.zeros_like(types)
+    elif net.spec.embed.segments > 2:  # the last token has one of its own, as XLNet's <cls>
+        types[torch.arange(len(LENGTHS)), torch.tensor(LENGTHS) - 1] = 2
+    if any(head.reads == "last" for head in net.heads.values()):
+        ids, types, mask = (each.flip(1) for each in (ids, types, mask))
+        real = mask.bool()
     known = inspect.signature(theirs.forward).parameters
     given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if "choice" in net.heads:  # two sequences of two choices
@@ -59,7 +67,10 @@ def compared(ours: Model, theirs: nn.Module) -> Iterator[tuple[str, torch.Tensor
     found: Output = ours(*given.values())
     flat = [each[real] for each in (ids, torch.arange(ids.shape[1]).expand_as(ids), types)]
     pairs: Pairs = {}
-    for layout, states in (("ragged", net(*flat, Ragged.of(list(LENGTHS)))), ("grid", found.hidden_states)):
+    on = {"grid": found.hidden_states}
+    if "ragged" in ours.family.layouts:
+        on = {"ragged": net(*flat, Ragged.of(list(LENGTHS)))} | on
+    for layout, states in on.items():
         for number, (a, b) in enumerate(zip(states, expected.hidden_states, strict=True)):
             pairs[f"hidden state {number}, {layout}"] = (a if layout == "ragged" else a[real], b[real])
     for output in OUTPUTS:
@@ -79,7 +90,7 @@ def assert_parity(ours: Model, theirs: nn.Module, tolerance: float = 1e-5) -> No
 
 
 def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
-    """Their names -> the two gradients of one random weighting of everything that comes out."""
+    """Their names -> the two gradients of one random weighting of everything that comes out; 0 for what took no part."""
     ours.zero_grad()
     theirs.zero_grad()
     for side in (0, 1):
@@ -90,11 +101,13 @@ def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
         total.backward()
     values = {parameter: parameter.data for parameter in ours.net.parameters()}
     for parameter in values:
-        assert parameter.grad is not None
-        parameter.data = parameter.grad.clone()  # so that the key table names the gradients
+        # So that the key table names the gradients.
+        parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
     mine = export(ours.family, ours.net, base_only=type(theirs).__name__ == ours.family.base)
     for parameter, value in values.items():
         parameter.data, parameter.grad = value, None
-    expected = dict(theirs.named_parameters())
+    expected = {
+        key: torch.zeros_like(p) if p.grad is None else p.grad for key, p in theirs.named_parameters()
+    }
     assert mine.keys() == expected.keys()
-    return {f"gradient of {key}": (value, expected[key].grad) for key, value in mine.items()}
+    return {f"gradient of {key}": (value, expected[key]) for key, value in mine.items()}

@@ -89,9 +89,9 @@ class Output:
     def logits(self) -> Tensor:
         """Scores of the first of these heads that there is.
 
-        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), mlm (B, S, V), nsp (B, 2).
+        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), mlm or plm (B, S, V), nsp (B, 2).
         """
-        heads = ("classify", "tokens", "choice", "rtd", "mlm", "nsp")
+        heads = ("classify", "tokens", "choice", "rtd", "mlm", "plm", "nsp")
         name = next((name for name in heads if name in self._model.net.heads), "mlm")
         scores = self._scores(name)
         if name == "choice":
@@ -159,8 +159,15 @@ class Model(nn.Module):
 
     def states(self, batch: Batch) -> list[Tensor]:
         """Return layers + 1 hidden states of (T, D)."""
-        states: list[Tensor] = self.net(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout)
-        return states
+        given, layout = (batch.ids_T, batch.positions_T, batch.segments_T), batch.layout
+        states: list[Tensor]
+        if isinstance(layout, Grid) or "ragged" in self.family.layouts:
+            states = self.net(*given, layout)
+            return states
+        grid, places_T = layout.on_grid()
+        spread = (each.new_zeros(grid.batch * grid.length + 1).scatter(0, places_T, each)[:-1] for each in given)
+        states = self.net(*spread, grid)
+        return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
 
     def hidden(self, batch: Batch) -> Tensor:
         """Return the last hidden state, (T, D)."""
@@ -179,6 +186,8 @@ class Model(nn.Module):
                 read = hidden_TD
             case "mean":
                 read = layout.mean(hidden_TD)
+            case "last":
+                read = hidden_TD[layout.last_B]
             case reads:
                 read = hidden_TD[layout.first_B]
                 read = self.pooled(read) if reads == "pooled" else read

@@ -76,7 +76,7 @@ class Embed(nn.Module):
         self.token = nn.Embedding(spec.vocabulary, width)
         self.position = nn.Embedding(spec.positions + spec.offset, width) if spec.position == "table" else None
         self.segment = nn.Embedding(spec.segments, width) if spec.segments else None
-        self.norm = nn.LayerNorm(width, eps=spec.norm_eps, bias=spec.bias)
+        self.norm: nn.Module = nn.LayerNorm(width, eps=spec.norm_eps, bias=spec.bias)
         self.dropout = Dropout(spec.dropout)
         self.widen = nn.Identity() if spec.narrow is None else nn.Linear(width, spec.width)
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from maskwright.nn.block import ACTIVATIONS
 from maskwright.nn.dropout import Dropout
 
-__all__ = ["READS", "DenseScores", "MaskedTokens", "Pooler", "Scores"]
+__all__ = ["READS", "DenseScores", "MaskedTokens", "Pooler", "Scores", "TiedScores"]
 
-READS = ("tokens", "first", "mean", "pooled")
-"""Every token's state; each sequence's first; the mean of its tokens' states; what the pooler makes of the first."""
+READS = ("tokens", "first", "last", "mean", "pooled")
+"""Every token's state; each sequence's first; its last; the mean of its tokens' states; what the pooler makes of the first."""
 
 
 class Pooler(nn.Module):
@@ -53,6 +53,21 @@ class MaskedTokens(nn.Module):
     def forward(self, hidden_MD: Tensor) -> Tensor:
         """hidden_MD: only the rows that are scored, (M, D) -> (M, V)."""
         return F.linear(self.norm(self.activation(self.dense(hidden_MD))), self._table[0].weight, self.bias)
+
+
+class TiedScores(nn.Module):
+    """Scores of every vocabulary entry from the token table itself, plus a bias."""
+
+    reads = "tokens"
+
+    def __init__(self, token_table: nn.Embedding) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(token_table.num_embeddings))
+        self._table = (token_table,)  # tied, as above
+
+    def forward(self, hidden_MD: Tensor) -> Tensor:
+        """hidden_MD: only the rows that are scored, (M, D) -> (M, V)."""
+        return F.linear(hidden_MD, self._table[0].weight, self.bias)
 
 
 class Scores(nn.Module):
