@@ -106,8 +106,6 @@ def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
     mine = export(ours.family, ours.net, base_only=type(theirs).__name__ == ours.family.base)
     for parameter, value in values.items():
         parameter.data, parameter.grad = value, None
-    expected = {
-        key: torch.zeros_like(p) if p.grad is None else p.grad for key, p in theirs.named_parameters()
-    }
+    expected = {key: torch.zeros_like(p) if p.grad is None else p.grad for key, p in theirs.named_parameters()}
     assert mine.keys() == expected.keys()
     return {f"gradient of {key}": (value, expected[key]) for key, value in mine.items()}

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from maskwright.families import FAMILIES, Spec, family_of
 from maskwright.families.albert import SharedStackSpec
 from maskwright.families.xlnet import XLNetSpec
-from maskwright.nn import relative
 from maskwright.model import Model, create, load
+from maskwright.nn import relative
 from maskwright.text.tokenizer import Tokenizer
 from parity import assert_parity, ours_of, their_model
 from small import rectangle

@@ -241,10 +241,15 @@ _EFFECTLESS = {"start_n_top", "end_n_top", "use_mems_eval", "use_mems_train"}
 def _read(config: Mapping[str, Any]) -> Spec:
     values = _FIELDS.read(config)
     for name, known in (("attn_type", ("bi", "uni")), ("bi_data", (False, True)), ("same_length", (False, True))):
-        if config.get(name, known[0]) not in known:
-            raise CheckpointError(f"config.json: {name} is {config[name]!r}; known: {known[0]!r}, {known[1]!r}")
+        value = config.get(name, known[0])
+        if type(value) is not type(known[0]) or value not in known:
+            raise CheckpointError(f"config.json: {name} is {value!r}; known: {known[0]!r}, {known[1]!r}")
     if (each := config.get("d_head")) not in (None, values["width"] // values["heads"]):
         raise CheckpointError(f"config.json: d_head is {each!r}; Maskwright's XLNet has d_model / n_head only")
+    if values["width"] % 2:
+        raise CheckpointError(
+            f"config.json: d_model is {values['width']}, which is odd; sines and cosines come in pairs"
+        )
     memory, reuse, clamp = config.get("mem_len", 512), config.get("reuse_len"), config.get("clamp_len", -1)
     for name, value, least in (("mem_len", memory, 0), ("reuse_len", reuse, 0), ("clamp_len", clamp, -1)):
         check(name, value, "memory", least)
@@ -254,7 +259,7 @@ def _read(config: Mapping[str, Any]) -> Spec:
             causal=config.get("attn_type") == "uni",
             same_length=config.get("same_length", False),
             both_ways=config.get("bi_data", False),
-            clamp=clamp if clamp > 0 else None,
+            clamp=clamp if clamp and clamp > 0 else None,
         ),
         memory=memory,
         reuse=reuse,

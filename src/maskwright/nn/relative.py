@@ -164,8 +164,9 @@ class RelativeBlock(Block):
         segment_BNQK = torch.where(layout.apart_BQK[:, None], segment_BNQ2[..., 1:], segment_BNQ2[..., :1])
         bias_BNQK = (far_BNQP.gather(-1, index_BNQK) + segment_BNQK) * h**-0.5
         if layout.hidden_BQK is not None:
-            # Not -inf: where all is hidden, the softmax is one of equal scores and not of none.
-            bias_BNQK = bias_BNQK.masked_fill(layout.hidden_BQK[:, None], torch.finfo(bias_BNQK.dtype).min / 2)
+            # Added and finite, as in the reference: where all is hidden, the softmax is one of equal scores and not of none.
+            hidden_BNQK = layout.hidden_BQK[:, None].to(bias_BNQK.dtype)
+            bias_BNQK = bias_BNQK.add(hidden_BNQK, alpha=torch.finfo(bias_BNQK.dtype).min / 2)
         q_TNH, grid = self.by_heads(q_BQD + self.to_words).flatten(0, 1), Grid(layout.batch, layout.length)
         rate = self.attention_dropout if self.training else 0.0
         seen_TNH = attend(q_TNH, k_TNH, v_TNH, grid, layout.keys, bias=bias_BNQK, dropout=rate)
