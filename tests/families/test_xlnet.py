@@ -11,14 +11,18 @@ import pytest
 import torch
 
 from maskwright.checkpoint.keys import export, fill, match
+from maskwright.config import FinetuneConfig
 from maskwright.data.batch import Collator, Sample
 from maskwright.errors import CheckpointError, ConfigError
+from maskwright.evaluation.metrics import headline
+from maskwright.evaluation.runner import logits_of
 from maskwright.families.xlnet import XLNET, XLNetNet, XLNetSpec, xlnet_spec
 from maskwright.keys import Key
 from maskwright.machine import seeded
-from maskwright.model import create
+from maskwright.model import create, load
 from maskwright.nn.layout import Grid
 from maskwright.text.tokenizer import Tokenizer
+from maskwright.train.finetune import finetune
 from small import loud, rectangle
 from tiny_families import CONFIGS, tiny_spec
 
@@ -134,13 +138,18 @@ def test_with_padding_on_either_side_both_streams_are_those_of_transformers(way:
     mask[0, slice(0, 4) if side == "left" else slice(7, S)] = False
     targets = torch.tensor([[5, 6, 4]]).expand(batch, M)
     unseen[:, 4:7, 4:6] = torch.eye(3, dtype=torch.bool)[[1, 2, 0]][:, :2]
-    with torch.no_grad():
+    with torch.no_grad():  # behind a segment without padding
+        before = segment(4, batch)[:2]
+        mems = theirs(before[0], token_type_ids=before[1], use_mems=True).mems
+        whole = Grid(batch, S)
+        memory = net.remember(net.two_streams(before[0].flatten(), before[1].flatten(), whole)[0], whole)
         expected = theirs(
             ids, attention_mask=mask.float(), token_type_ids=types, perm_mask=unseen.float(),
-            target_mapping=one_hot(targets), output_hidden_states=True,
+            target_mapping=one_hot(targets), mems=mems, output_hidden_states=True,
         )  # fmt: skip
-        layout = Grid(batch, S, mask)
-        found = net.two_streams(ids.flatten(), types.flatten(), layout, unseen_BSS=unseen, targets_BM=targets)
+        found = net.two_streams(
+            ids.flatten(), types.flatten(), Grid(batch, S, mask), unseen_BSS=unseen, targets_BM=targets, memory=memory
+        )
     for number in range(len(found[0])):
         a, b = found[0][number].view(batch, S, -1)[mask], expected.hidden_states[2 * number][mask]
         assert torch.allclose(a, b, atol=1e-5), number
@@ -206,6 +215,21 @@ def test_a_text_has_the_same_class_scores_with_padding_on_either_side(tokenizer:
     ]
     assert moved[1][0].tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1]
     assert torch.allclose(model(ids, mask, types).logits, model(*moved).logits, atol=1e-5)
+
+
+def test_five_rows_are_learnt_by_heart_and_the_predictions_survive_the_folder(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    create(tiny_spec("xlnet", initializer_range=0.1), tokenizer, seed=0).save(tmp_path / "start")
+    rows = {"open the file": "verb", "close it": "verb", "a list of names": "noun", "raise an error": "verb", "the value": "noun"}  # fmt: skip
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "".join(f"{text}\t{kind}\n" for text, kind in rows.items()))
+    train = {"steps": 60, "examples": 5, "lr": 3e-3, "precision": "fp32", "evaluate_every": 60, "warmup": 0.0}
+    given = {"model": str(tmp_path / "start"), "data": tmp_path / "rows.tsv", "dev": tmp_path / "rows.tsv"}
+    done = finetune(FinetuneConfig.of({**given, "task": "classify", "out": tmp_path / "run", "train": train}))
+    assert headline(done.metrics) == 1
+    texts = [(text,) for text in rows]
+    before, after = (logits_of(model, texts) for model in (done.model, load(done.folder / "model")))
+    assert np.array_equal(before, after)
 
 
 def test_fresh_biases_of_attention_start_from_the_normal_distribution() -> None:

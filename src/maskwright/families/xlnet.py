@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families.base import Family, HeadKind, KeyRow, Net, Spec
-from maskwright.families.config import Fields, check
+from maskwright.families.config import Fields, check, encoder_spec
 from maskwright.families.heads import both, dense_scores, head_rate, scores
 from maskwright.nn.embed import Embed, EmbedSpec
 from maskwright.nn.heads import TiedScores
@@ -151,65 +151,43 @@ class XLNetNet(Net):
         return tuple(kept)
 
     def initialise(self, module: nn.Module | None = None) -> None:
-        """Give fresh weights; here biases of the attention start from the normal distribution too, as in the reference."""
+        """Give fresh weights; what attention adds to queries starts from the normal distribution too, as in the reference."""
         super().initialise(module)
-        for part in (self if module is None else module).modules():
-            own: tuple[Tensor, ...] = ()
-            if isinstance(part, RelativeBlock):
-                own = part.to_words, part.to_distances, part.to_segments, part.segments
-            elif isinstance(part, TokenEmbed):
-                own = (part.target,)
-            for parameter in own:
+        drawn = ("target", "to_words", "to_distances", "to_segments", "segments")
+        for name, parameter in (self if module is None else module).named_parameters():
+            if name.split(".")[-1] in drawn:
                 nn.init.normal_(parameter, std=self.spec.initializer_range)
 
 
 def xlnet_spec(
     *,
-    vocabulary: int,
-    width: int,
-    layers: int,
-    heads: int,
-    feed_forward: int | None = None,
-    positions: int | None = None,
-    activation: str = "gelu",
-    norm_eps: float = 1e-12,
     dropout: float = 0.1,
     attention_dropout: float | None = None,
     head_dropout: float = 0.1,
-    initializer_range: float = 0.02,
+    positions: int | None = None,
     look: Look = _ALL,
     memory: int | None = None,
     reuse: int | None = None,
+    **sizes: Any,
 ) -> XLNetSpec:
-    """Return the spec of an XLNet; the feed-forward width is four times the width unless given.
+    """Return the spec of an XLNet: BERT's arguments and the fields of ``XLNetSpec``.
 
     positions: has no effect, for there is no table of them: sequences may be of any length.
 
     Raises ConfigError for an odd width, and for another dropout rate in attention than elsewhere: there is one for both.
     """
-    if width % 2:
-        raise ConfigError(f"xlnet: width {width} is odd; distances are pairs of a sine and a cosine")
     if attention_dropout not in (None, dropout):
         raise ConfigError(
             f"xlnet: attention_dropout {attention_dropout} beside dropout {dropout}; this architecture has one rate for both"
         )
-    block = RelativeBlockSpec(
-        width=width,
-        heads=heads,
-        feed_forward=feed_forward or 4 * width,
-        activation=activation,
-        norm_eps=norm_eps,
-        dropout=dropout,
-        attention_dropout=dropout,
-    )
-    embed = TokenEmbedSpec(
-        vocabulary=vocabulary, width=width, positions=_LONGEST, position="none", segments=3, dropout=dropout
-    )
+    like = encoder_spec("xlnet", positions=_LONGEST, segments=3, dropout=dropout, attention_dropout=dropout, **sizes)
+    if like.width % 2:
+        raise ConfigError(f"xlnet: width {like.width} is odd; distances are pairs of a sine and a cosine")
     return XLNetSpec(
         family="xlnet",
-        embed=embed,
-        stack=StackSpec(layers=layers, block=block),
-        initializer_range=initializer_range,
+        embed=TokenEmbedSpec(**vars(replace(like.embed, position="none"))),
+        stack=StackSpec(layers=like.stack.layers, block=RelativeBlockSpec(**vars(like.stack.block))),
+        initializer_range=like.initializer_range,
         head_dropout=head_dropout,
         look=look,
         memory=memory,
