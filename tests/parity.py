@@ -47,11 +47,19 @@ def ours_of(theirs: Any, tokenizer: Tokenizer, folder: Path) -> Model:
 
 
 def compared(ours: Model, theirs: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Run both with padding and yield (what, ours, theirs): all hidden states on both layouts, all outputs, all gradients."""
+    """Run both with padding and yield (what, ours, theirs): all hidden states on every layout, all outputs, all gradients.
+
+    Padding is on the right, and on the left where a head reads the last token and theirs takes that for the last place.
+    """
     ids, mask, types = rectangle(LENGTHS, ours.tokenizer.vocab_size)
     real, net = mask.bool(), ours.net
-    if net.embed.segment is None or net.embed.segment.num_embeddings == 1:
+    if net.spec.embed.segments < 2:
         types = torch.zeros_like(types)
+    elif net.spec.embed.segments > 2:  # the last token has one of its own, as XLNet's <cls>
+        types[torch.arange(len(LENGTHS)), torch.tensor(LENGTHS) - 1] = 2
+    if "ragged" not in ours.family.layouts and any(head.reads == "last" for head in net.heads.values()):
+        ids, types, mask = (each.flip(1) for each in (ids, types, mask))
+        real = mask.bool()
     known = inspect.signature(theirs.forward).parameters
     given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if "choice" in net.heads:  # two sequences of two choices
@@ -65,14 +73,17 @@ def compared(ours: Model, theirs: nn.Module) -> Iterator[tuple[str, torch.Tensor
                 WRITTEN, ours.tokenizer.vocab_size, 1
             )
             written = given["decoder_attention_mask"].bool()
-    if net.embed.segment is None:  # GPT-2 would add token embeddings for them
+    if not net.spec.embed.segments:  # GPT-2 would add token embeddings for them
         known = known.keys() - {"token_type_ids"}
     expected = theirs(
         **{name: value for name, value in given.items() if name in known}, output_hidden_states=True, return_dict=True
     )
     found: Output = ours(**given)
     pairs: Pairs = {}
-    for layout, states in (("ragged", _on_ragged(net, given)), ("grid", _on_grid(found))):
+    on = {"grid": _on_grid(found)}
+    if "ragged" in ours.family.layouts:
+        on = {"ragged": _on_ragged(net, given)} | on
+    for layout, states in on.items():
         for side, kept in (("encoder_", real), ("decoder_", written), ("", real)):
             for number, (a, b) in enumerate(
                 zip(states.get(side, ()), getattr(expected, f"{side}hidden_states", None) or (), strict=True)
@@ -130,7 +141,7 @@ def _fixed(ours: Model, key: str) -> bool:
 
 
 def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
-    """Their names -> the two gradients of one random weighting of everything that comes out."""
+    """Their names -> the two gradients of one random weighting of everything that comes out; 0 for what took no part."""
     ours.zero_grad()
     theirs.zero_grad()
     for side in (0, 1):
@@ -141,12 +152,13 @@ def _gradients(ours: Model, theirs: nn.Module, outputs: Pairs) -> Pairs:
         total.backward()
     values = {parameter: parameter.data for parameter in ours.net.parameters()}
     for parameter in values:
-        assert parameter.grad is not None
-        parameter.data = parameter.grad.clone()  # so that the key table names the gradients
+        # So that the key table names the gradients.
+        parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
     mine = export(ours.family, ours.net, bare=type(theirs).__name__ in {ours.family.base, *ours.family.bare})
     for parameter, value in values.items():
         parameter.data, parameter.grad = value, None
-    expected = {key: parameter for key, parameter in theirs.named_parameters() if not _fixed(ours, key)}
+    expected = {key: torch.zeros_like(p) if p.grad is None else p.grad for key, p in theirs.named_parameters()}
+    expected = {key: value for key, value in expected.items() if not _fixed(ours, key)}
     mine = {key: value for key, value in mine.items() if key not in dict(theirs.named_buffers())}
     assert mine.keys() == expected.keys()
-    return {f"gradient of {key}": (value, expected[key].grad) for key, value in mine.items()}
+    return {f"gradient of {key}": (value, expected[key]) for key, value in mine.items()}

@@ -20,6 +20,10 @@ _MODERNBERT: dict[str, Any] = {
     "max_position_embeddings": 40, "initializer_range": 0.3, "local_attention": 6, "pad_token_id": 0, "bos_token_id": 2,
     "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
 }  # fmt: skip
+_XLNET: dict[str, Any] = {
+    "vocab_size": 801, "d_model": 24, "n_layer": 2, "n_head": 3, "d_inner": 40, "initializer_range": 0.3, "dropout": 0.0,
+    "summary_last_dropout": 0.0,
+}  # fmt: skip
 
 _GPT2: dict[str, Any] = {
     "vocab_size": 801, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_inner": 40, "n_positions": 40, "initializer_range": 0.3,
@@ -59,6 +63,12 @@ CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "electra": {"narrow": _BERT | {"embedding_size": 10}, "wide": _BERT | _ODD | {"embedding_size": 21}},
     "distilbert": {"plain": _DISTILBERT, "tanh gelu": _DISTILBERT | {"activation": "gelu_new", "n_layers": 3}},
+    "xlnet": {
+        "plain": _XLNET,
+        "both ways, far ones alike, tanh gelu": _XLNET | {
+            "bi_data": True, "clamp_len": 5, "ff_activation": "gelu_new", "layer_norm_eps": 1e-5, "n_layer": 3, "n_head": 4,
+        },
+    },
     "modernbert": {
         "plain": _MODERNBERT,
         "means, other wavelengths": _MODERNBERT | {

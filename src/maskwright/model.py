@@ -109,9 +109,9 @@ class Output:
     def logits(self) -> Tensor:
         """Scores of the first of these heads that there is.
 
-        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), lm (B, S, V), mlm (B, S, V), nsp (B, 2).
+        classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), lm, mlm or plm (B, S, V), nsp (B, 2).
         """
-        heads = ("classify", "tokens", "choice", "rtd", "lm", "mlm", "nsp")
+        heads = ("classify", "tokens", "choice", "rtd", "lm", "mlm", "plm", "nsp")
         name = next((name for name in heads if name in self._model.net.heads), "mlm")
         scores = self._scores(name)
         if name == "choice":
@@ -179,8 +179,15 @@ class Model(nn.Module):
 
     def states(self, batch: Batch) -> list[Tensor]:
         """Return layers + 1 hidden states of (T, D); of the encoder where there is a decoder too."""
-        states: list[Tensor] = self.net(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout)
-        return states
+        given, layout = (batch.ids_T, batch.positions_T, batch.segments_T), batch.layout
+        states: list[Tensor]
+        if isinstance(layout, Grid) or "ragged" in self.family.layouts:
+            states = self.net(*given, layout)
+            return states
+        grid, places_T = layout.on_grid()
+        spread = (each.new_zeros(grid.batch * grid.length + 1).scatter(0, places_T, each)[:-1] for each in given)
+        states = self.net(*spread, grid)
+        return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
 
     def hidden(self, batch: Batch) -> Tensor:
         """Return what heads read, the last hidden state, (T, D).

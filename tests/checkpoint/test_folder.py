@@ -170,7 +170,7 @@ def test_a_classifier_s_bias_without_a_dimension_is_refused(saved: Path) -> None
         ({"model_type": ["bert"]}, "model_type is"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"is_decoder": True}, "is_decoder is True"),
-        ({"hidden_act": "swish"}, "hidden_act is 'swish'; known: gelu"),
+        ({"hidden_act": "mish"}, "hidden_act is 'mish'; known: gelu"),
         ({"hidden_act": ["gelu"]}, "a field has an impossible value"),
         ({"num_attention_heads": 5}, "hidden_size 32 is not a multiple of num_attention_heads 5"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0; a whole number from 1 is expected"),

@@ -14,7 +14,9 @@ import torch.nn.functional as F
 
 from maskwright.families import FAMILIES, Spec, family_of
 from maskwright.families.albert import SharedStackSpec
+from maskwright.families.xlnet import XLNetSpec
 from maskwright.model import Model, create, load
+from maskwright.nn import relative
 from maskwright.text.tokenizer import Tokenizer
 from parity import assert_parity, ours_of, their_model
 from small import rectangle
@@ -28,7 +30,7 @@ CASES = [
     (family, name, sizes)
     for family, name in CLASSES
     for number, sizes in enumerate(CONFIGS[family])
-    if number == 0 or name.endswith(("Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification", "ForMultipleChoice"))
+    if number == 0 or name.endswith(("Model", "ForMaskedLM", "LMHeadModel", "ForPreTraining", "ForSequenceClassification", "ForMultipleChoice"))
 ]  # fmt: skip
 
 
@@ -87,6 +89,11 @@ def _decoder(spec: Any, **changes: Any) -> Spec:
     return replace(spec, decoder=replace(spec.decoder, block=replace(spec.decoder.block, **changes)))
 
 
+def _look(spec: Spec, **changes: Any) -> Spec:
+    assert isinstance(spec, XLNetSpec)
+    return replace(spec, look=replace(spec.look, **changes))
+
+
 def _round_robin(spec: Spec) -> Spec:
     stack = spec.stack
     assert isinstance(stack, SharedStackSpec)
@@ -117,6 +124,9 @@ SOME: dict[tuple[str, str], Callable[[Spec], Spec]] = {
     ("t5", "another farthest distance in the decoder"): lambda spec: replace(
         spec, decoder=replace(spec.decoder, farthest=11)
     ),
+    ("xlnet", "looking back only"): lambda spec: _look(spec, causal=True),
+    ("xlnet", "half of the batch backwards"): lambda spec: _look(spec, both_ways=True),
+    ("xlnet", "far distances alike"): lambda spec: _look(spec, clamp=15),
     ("modernbert", "a window too narrow by one"): lambda spec: _stack(spec, window=2),
     ("modernbert", "a window too wide by one"): lambda spec: _stack(spec, window=4),
     ("modernbert", "the global wavelengths 1 % off"): lambda spec: _block(spec, theta=158_400.0),
@@ -165,7 +175,29 @@ def test_another_task_s_embedding_fails_the_same_check(tokenizer: Tokenizer, tmp
     theirs = their_model("ErnieModel", CONFIGS["ernie"]["tasks"])
     ours = ours_of(theirs, tokenizer, tmp_path)
     ours.net.embed.which = 1  # type: ignore[assignment]
-    with pytest.raises(AssertionError, match=r"hidden state 0, ragged is .* apart"):
+    with pytest.raises(AssertionError, match=r"hidden state 0, (ragged|grid) is .* apart"):
+        assert_parity(ours, theirs)
+
+
+def test_distances_one_off_fail_the_same_check(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = their_model("XLNetModel", CONFIGS["xlnet"]["plain"])
+    ours = ours_of(theirs, tokenizer, tmp_path)
+    right = relative.sinusoids
+    monkeypatch.setattr(relative, "sinusoids", lambda distances, width: right(distances + 1, width))
+    with pytest.raises(AssertionError, match=r"hidden state 1, grid is .* apart"):
+        assert_parity(ours, theirs)
+
+
+@pytest.mark.parametrize("change", [lambda types: types * 0, lambda types: types.clamp(max=1)])
+def test_segments_ignored_or_taken_for_others_fail_the_same_check_of_xlnet(
+    tokenizer: Tokenizer, tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    theirs = their_model("XLNetForSequenceClassification", CONFIGS["xlnet"]["plain"])
+    ours = ours_of(theirs, tokenizer, tmp_path)
+    ours.net.register_forward_pre_hook(lambda _, given: (*given[:2], change(given[2]), given[3]))
+    with pytest.raises(AssertionError, match=r"hidden state 1, grid is .* apart"):
         assert_parity(ours, theirs)
 
 
@@ -202,7 +234,7 @@ def test_wrong_weights_or_inputs_fail_the_same_check(tokenizer: Tokenizer, tmp_p
     ours = ours_of(theirs, tokenizer, tmp_path)
     assert_parity(copy.deepcopy(ours), theirs)
     BREAKS[what](ours)
-    with pytest.raises(AssertionError, match=r"hidden state \d, ragged is .* apart"):
+    with pytest.raises(AssertionError, match=r"hidden state \d, (ragged|grid) is .* apart"):
         assert_parity(ours, theirs)
 
 

@@ -98,3 +98,17 @@ def test_ragged_names_its_rows() -> None:
     assert layout.row.tolist() == [0, 0, 1, 1, 1, 2, 2]
     assert (layout.longest, layout.batch, layout.first_B.tolist()) == (3, 2, [0, 2])
     assert Grid(3, 4).first_B.tolist() == [0, 4, 8]
+
+
+def test_the_last_token_is_in_front_of_the_padding_and_behind_it_where_padding_is_on_the_left() -> None:
+    assert Ragged.of([2, 3], total=7).last_B.tolist() == [1, 4]
+    assert Grid(3, 4).last_B.tolist() == [3, 7, 11]
+    mask = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]]).bool()
+    assert Grid(3, 4, mask).last_B.tolist() == [1, 7, 11]
+
+
+def test_a_ragged_layout_is_a_rectangle_with_a_place_for_every_token() -> None:
+    grid, places = Ragged.of([2, 3], total=9).on_grid()
+    assert (grid.batch, grid.length) == (2, 3) and grid.key_mask is not None
+    assert grid.key_mask.tolist() == [[True, True, False], [True, True, True]]
+    assert places.tolist() == [0, 1, 3, 4, 5, 6, 6, 6, 6]

@@ -13,6 +13,7 @@ for _name, _summary in (
     ("ernie", "BERT with an embedding of the task (Sun et al. 2019)"),
     ("electra", "narrow embeddings, told-apart replaced tokens (Clark et al. 2020)"),
     ("distilbert", "BERT with half the layers, without segments and pooler (Sanh et al. 2019)"),
+    ("xlnet", "relative positions, two streams, words predicted in any order, memory (Yang et al. 2019)"),
     ("modernbert", "pre-norm, rotary positions, gated feed-forward, local and global attention (Warner et al. 2024)"),
     ("gpt", "causal language model, post-norm (Radford et al. 2018)"),
     ("gpt2", "causal language model, pre-norm (Radford et al. 2019)"),

@@ -152,6 +152,8 @@ class Family:
     """Endings of older files -> today's."""
     known: frozenset[str] = frozenset()
     """Fields of config.json that are understood and not written: checked when read, or without effect on what is computed."""
+    layouts: frozenset[str] = frozenset({"ragged", "grid"})
+    """Which layouts the network computes on; another one is refused."""
     fit_padding: Callable[[Spec, int], Spec] = lambda spec, pad_id: spec
     """(spec of a new model, its tokenizer's padding id) -> the spec, where positions depend on that id."""
 

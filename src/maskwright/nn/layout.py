@@ -61,6 +61,14 @@ class Ragged:
         """(B,) int64: the row of each sequence's last token."""
         return self.cu[1:].long() - 1
 
+    def on_grid(self) -> tuple[Grid, Tensor]:
+        """Return the same sequences as a rectangle, and (T,) int64: each token's place there, B·S for those of no sequence."""
+        device = self.row.device
+        rank_T = torch.arange(len(self.row), device=device) - self.cu[self.row]
+        place_T = self.row * self.longest + torch.where(self.row < self.batch, rank_T, 0)
+        mask_BS = torch.arange(self.longest, device=device) < self.cu.diff()[:, None]
+        return Grid(self.batch, self.longest, mask_BS), place_T
+
     def mean(self, x_TD: Tensor) -> Tensor:
         """(T, D) -> (B, D): the mean over each sequence's tokens."""
         sums = x_TD.new_zeros(self.batch + 1, x_TD.shape[-1]).index_add(0, self.row, x_TD)
@@ -92,10 +100,11 @@ class Grid:
 
     @property
     def last_B(self) -> Tensor:
-        """(B,) int64: the row of the last place of each row that holds a token."""
+        """(B,) int64: the row of each sequence's last place that holds a token."""
         if self.key_mask is None:
             return self.first_B + self.length - 1
-        return self.first_B + self.length - 1 - self.key_mask.flip(1).int().argmax(1)
+        places = torch.arange(self.length, device=self.key_mask.device)
+        return self.first_B + (self.key_mask * places).argmax(1)
 
     def mean(self, x_TD: Tensor) -> Tensor:
         """(T, D) -> (B, D): the mean over the places of each row that hold a token."""
