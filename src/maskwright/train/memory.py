@@ -17,7 +17,9 @@ from maskwright import machine
 from maskwright.config import TrainConfig
 from maskwright.errors import InputError
 from maskwright.families import Spec
+from maskwright.families.seq2seq import Seq2SeqSpec
 from maskwright.model import Model
+from maskwright.nn.stack import StackSpec
 from maskwright.report.numbers import size
 
 __all__ = ["Memory", "free_memory", "micro_tokens_for", "predict"]
@@ -85,11 +87,16 @@ def predict(
 
 
 def _of_blocks(spec: Spec, half: bool, recompute: bool) -> float:
-    """Bytes a token that the blocks keep."""
-    block, layers = spec.stack.block, spec.stack.layers
+    """Bytes a token that the blocks keep: of the stack that keeps more, where a decoder has tokens of its own."""
+    stacks = [spec.stack, *([spec.decoder] if isinstance(spec, Seq2SeqSpec) else [])]
+    return max(_of_stack(stack, half, recompute) for stack in stacks)
+
+
+def _of_stack(stack: StackSpec, half: bool, recompute: bool) -> float:
+    block, layers = stack.block, len(stack.order)
     d, f, e = block.width, block.feed_forward, 2 if half else 4
     # Queries, keys, values and what attention gives; both sides of the activation function; the masks of two dropouts.
-    inside = e * (4 * d + 2 * f + (2 * d if block.dropout else 0))
+    inside = e * ((8 if block.cross else 4) * d + (3 if block.gated else 2) * f + (2 * d if block.dropout else 0))
     # Two sums before the norms and one norm after attention; with bf16 its output and the block's input are cast copies.
     inside += (8 * d + 2 * e * d) if half else 12 * d
     states = 4 * d * layers
