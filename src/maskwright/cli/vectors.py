@@ -94,7 +94,7 @@ def train(
     from maskwright.static import train as learn
     from maskwright.static.config import KINDS
     from maskwright.static.folder import is_static
-    from maskwright.static.train import need_gensim
+    from maskwright.static.learn import need_gensim
 
     if not texts:
         raise UsageError("maskwright vectors train: name a corpus or text files")
@@ -135,13 +135,13 @@ def show_vectors(folder: Path) -> None:
     cut += ["lower case" if split.lowercase else "cased", *(["clitics apart"] if split.clitics == "split" else [])]
     facts = {name: _plain(value) for name, value in vectors.facts.items()}
     show(key_values({**_sizes(vectors), "texts are cut": ", ".join(cut), **facts}, "Vectors"))
-    columns, rows = ["word", "count"] if vectors.counts_V is not None else ["word"], []
-    for row, word in enumerate(vectors.words[:10]):
-        rows.append((word, f"{vectors.counts_V[row]:,}") if vectors.counts_V is not None else (word,))
-    title = "Most frequent words" if vectors.counts_V is not None else "First words"
-    if isinstance(vectors, SparseVectors) and vectors.counts_V is not None:
-        columns[1] = "texts"
-    show(table(title, columns, rows))
+    if vectors.counts_V is None:
+        show(table("First words", ["word"], [(word,) for word in vectors.words[:10]]))
+        return
+    counts = vectors.counts_V[:10].tolist()
+    unit = "texts" if isinstance(vectors, SparseVectors) else "count"
+    rows = [(word, f"{n:,}", bar(n / max(1, *counts), 30)) for word, n in zip(vectors.words, counts, strict=False)]
+    show(table("Most frequent words", ["word", unit, ""], rows))
 
 
 @app.command

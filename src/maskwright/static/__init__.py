@@ -9,9 +9,9 @@ Imports no torch.
 from maskwright.static.config import FasttextConfig, OnehotConfig, TfidfConfig, Word2vecConfig
 from maskwright.static.folder import save, verify
 from maskwright.static.foreign import convert, load
+from maskwright.static.learn import train
 from maskwright.static.sparse import SparseVectors
 from maskwright.static.texts import Texts
-from maskwright.static.train import train
 from maskwright.static.vectors import WordVectors
 from maskwright.static.words import Words
 

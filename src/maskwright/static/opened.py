@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from maskwright.errors import DataError, explain_os_error
 
-__all__ = ["MAX_WIDTH", "MAX_WORD", "Row", "Seen", "opened", "refuse_size"]
+__all__ = ["MAX_WIDTH", "MAX_WORD", "Opened", "Row", "Seen", "opened", "refuse_size"]
 
 MAX_WIDTH = 16_384
 """Numbers in a vector: far beyond any that is published, and a bound on what one row may take."""
