@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made import binary, text, write
+from made_static import binary, text, write
 
 from maskwright import static
 from maskwright.cli import run

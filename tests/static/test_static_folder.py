@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from made import MATRIX, WORDS, fasttext, ngrams, vectors
+from made_static import MATRIX, WORDS, fasttext, ngrams, vectors
 from safetensors.numpy import load_file, save_file
 
 import maskwright

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import MATRIX, WORDS, ngrams, vectors
+from made_static import MATRIX, WORDS, ngrams, vectors
 
 from maskwright.errors import ConfigError, InputError
 from maskwright.static.common import Common

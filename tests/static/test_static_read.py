@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import MATRIX, WORDS, binary, fasttext, text, write
+from made_static import MATRIX, WORDS, binary, fasttext, text, write
 
 from maskwright import static
 from maskwright.errors import DataError, InputError, MaskwrightError
