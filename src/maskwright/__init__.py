@@ -5,6 +5,7 @@
     model = mw.load("folder or org/name")
     vectors = model.encode(["a text", "another"])
 
+``load`` opens folders of static vectors too; typed code uses ``maskwright.static.load`` for these.
 Names are imported when they are first used, so that ``import maskwright`` does not wait for torch.
 """
 
@@ -68,7 +69,7 @@ _WHERE = {
     "evaluate": "maskwright.evaluation.scores:evaluate",
     "fill_masks": "maskwright.objectives.fill:fill_masks",
     "finetune": "maskwright.train.finetune:finetune",
-    "load": "maskwright.model:load",
+    "load": "maskwright.loading:load",
     "pretrain": "maskwright.train.pretrain:pretrain",
 }
 

@@ -18,6 +18,7 @@ from maskwright.corpus.store import Corpus
 from maskwright.data.plan import Plan
 from maskwright.errors import InputError, MaskwrightError
 from maskwright.report.log import read_log
+from maskwright.static.folder import SEAL as STATIC
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["Examined", "examine"]
@@ -140,6 +141,7 @@ _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Iterator[Examined]]
     (lambda folder: (folder / CARD).exists(), _sealed("model", CARD)),
     (lambda folder: (folder / STATE).exists(), _STATES),
     (lambda folder: (folder / BEST).exists(), _sealed("best weights", BEST)),
+    (lambda folder: (folder / STATIC).exists(), _sealed("vectors", STATIC)),
     (lambda folder: (folder / MANIFEST).exists() or any(folder.glob("text-*.arrow*")), _corpus),
     (lambda folder: (folder / LOG).exists() or (folder / "checkpoints").is_dir(), _run),
     (lambda folder: any(folder.glob("step-*/")), _checkpoints),

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from maskwright.checkpoint.swap import aside, clear, put, recover, staging_of
 from maskwright.errors import CheckpointError, InputError, explain_os_error
 
-__all__ = ["read_json", "sealed_folder", "sha256", "verify", "write_json"]
+__all__ = ["read_json", "read_seal", "sealed_folder", "sha256", "verify", "write_json"]
 
 _JSON_LIMIT = 64 << 20
 
@@ -109,8 +109,8 @@ def _whole(folder: Path, seal: str) -> bool:
     return True
 
 
-def verify(path: Path, seal: str) -> dict[str, Any]:
-    """Check every file of a sealed folder and return what the seal says; CheckpointError names the first bad file."""
+def read_seal(path: Path, seal: str) -> dict[str, Any]:
+    """Return what the seal of a folder says, with the hashes under "sha256"; only the seal itself is checked."""
     if kept := aside(path, lambda folder: _whole(folder, seal)):
         raise CheckpointError(f"{path}: missing, since a writer was killed; the one before is whole: mv {kept} {path}")
     content = read_json(path / seal)
@@ -119,7 +119,13 @@ def verify(path: Path, seal: str) -> dict[str, Any]:
         raise CheckpointError(f"{path / seal}: no file hashes in it; the folder was not finished")
     if own != _own_hash(content):
         raise CheckpointError(f"{path / seal}: damaged (its content is not what was written)")
-    for name, expected in hashes.items():
+    return content
+
+
+def verify(path: Path, seal: str) -> dict[str, Any]:
+    """Check every file of a sealed folder and return what the seal says; CheckpointError names the first bad file."""
+    content = read_seal(path, seal)
+    for name, expected in content["sha256"].items():
         if not (path / name).is_file():
             raise CheckpointError(f"{path / name}: missing; the folder is not whole")
         if sha256(path / name) != expected:

@@ -31,6 +31,7 @@ from maskwright.cli import (
     quickstart,
     report,
     tokenizer,
+    vectors,
     verify,
 )
 from maskwright.cli.common import first_process
@@ -59,6 +60,7 @@ app.command(predict.predict)
 app.command(params.params)
 app.command(families.families)
 app.command(convert.convert)
+app.command(vectors.app)
 app.command(verify.verify)
 app.command(report.report)
 
