@@ -28,6 +28,7 @@ from maskwright.families import Family, Net, Spec, family_of
 from maskwright.keys import Key
 from maskwright.machine import seeded
 from maskwright.nn.layout import Grid, Layout
+from maskwright.text.characters import CharacterTokenizer
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["Model", "Output", "batches_of", "create", "load"]
@@ -150,8 +151,8 @@ class Model(nn.Module):
         return self.net.heads[name]
 
     def keep_heads(self, *names: str) -> None:
-        """Remove every other head, but for the pooler where one of these reads it."""
-        kept = set(names)
+        """Remove every other head, but for the pooler where one of these reads it, and the mixture of layers that all read."""
+        kept = {*names, *(name for name, head in self.net.heads.items() if head.reads == "layers")}
         if any(self.net.heads[name].reads == "pooled" for name in kept.intersection(self.net.heads)):
             kept.add("pooler")
         for name in set(self.net.heads) - kept:
@@ -175,6 +176,8 @@ class Model(nn.Module):
         """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others."""
         head = self.head(name)
         match head.reads:
+            case "layers":
+                return hidden_TD  # of which the network has made it
             case "tokens":
                 read = hidden_TD
             case "mean":
@@ -250,7 +253,9 @@ def load(name: str | Path) -> Model:
     """
     folder = resolve(name)
     family, net, card = read_folder(folder)
-    return Model(family, net, Tokenizer.load(folder), card).eval()
+    # A tokenizer of characters has the face of one of pieces, as far as a family of characters needs it.
+    kind: Any = CharacterTokenizer if family.tokens == "characters" else Tokenizer
+    return Model(family, net, kind.load(folder), card).eval()
 
 
 def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:

@@ -14,6 +14,7 @@ for _name, _summary in (
     ("electra", "narrow embeddings, told-apart replaced tokens (Clark et al. 2020)"),
     ("distilbert", "BERT with half the layers, without segments and pooler (Sanh et al. 2019)"),
     ("modernbert", "pre-norm, rotary positions, gated feed-forward, local and global attention (Warner et al. 2024)"),
+    ("elmo", "words from their characters, then LSTMs in both directions (Peters et al. 2018)"),
 ):
     FAMILIES.add(_name, _summary, f"maskwright.families.{_name}:{_name.upper()}")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -147,6 +147,12 @@ class Family:
     """Fields of config.json that are understood and not written: checked when read, or without effect on what is computed."""
     fit_padding: Callable[[Spec, int], Spec] = lambda spec, pad_id: spec
     """(spec of a new model, its tokenizer's padding id) -> the spec, where positions depend on that id."""
+    layouts: frozenset[str] = frozenset({"ragged", "grid"})
+    """Layouts that the network takes; another one is an error."""
+    compiles: bool = True
+    """Whether ``torch.compile(fullgraph=True)`` takes the network."""
+    tokens: Literal["pieces", "characters"] = "pieces"
+    """What a token is to the network: the id of a piece, (T,), or the ids of a word's characters, (T, C)."""
 
     def parameters(self, spec: Spec, heads: Mapping[str, int]) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count), with the given heads (name -> outputs)."""
