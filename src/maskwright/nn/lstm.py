@@ -44,8 +44,8 @@ class LstmSpec(BlockSpec):
         """Part -> (closed form, count)."""
         d, f = self.width, self.feed_forward
         return {
-            "LSTM: gates, two directions": (f"8·D·F + 8·F, F = {f:,}", 8 * d * f + 8 * f),
-            "LSTM: projections, two directions": ("D·F", d * f),
+            "LSTM gates, both ways": (f"8·D·F + 8·F, F = {f:,}", 8 * d * f + 8 * f),
+            "LSTM projections": ("D·F", d * f),
         }
 
     def multiplications(self, keys: int) -> int:

@@ -57,10 +57,10 @@ class SpellingSpec(EmbedSpec):
         v, d, e, k, h = self.vocabulary, self.width, self.character_width, self.found, self.highways
         weights = sum(wide * count for wide, count in self.filters)
         return {
-            "character embeddings (padding has none)": (f"(V - 1)·E = {v - 1:,}·{e:,}", (v - 1) * e),
-            "convolutions over characters": (f"{weights}·E + {k}", weights * e + k),
+            "character embeddings": (f"(V - 1)·E = {v - 1:,}·{e:,}", (v - 1) * e),
+            "convolutions": (f"{weights}·E + {k}", weights * e + k),
             "highways": (f"{h} layers × (2·({k}² + {k}))", h * 2 * (k * k + k)),
-            "projection of a word": (f"({k} + 1)·D/2", (k + 1) * (d // 2)),
+            "projection": (f"({k} + 1)·D/2", (k + 1) * (d // 2)),
         }
 
     def multiplications(self) -> int:
