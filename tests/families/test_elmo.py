@@ -289,6 +289,18 @@ def test_words_are_computed_the_same_alone_or_many_together(monkeypatch: pytest.
     assert torch.allclose(together, net.embed(ids, ids, ids), atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_padding_that_is_left_out_would_have_changed_nothing(activation: str) -> None:
+    net = tiny_net(activation=activation, filters=[[1, 4], [2, 6], [7, 9]])
+    ids = torch.from_numpy(spell(["a", "ab", "", "x" * 40, "x" * 41, "x" * 42, "x" * 43, "x" * 48, "x" * 60]))
+    spelling = net.embed
+    found = torch.cat(list(spelling._found(ids)), -1)  # over all fifty places
+    expected = spelling.highways(spelling.activation(found)) @ spelling.project + spelling.bias
+    for part in (slice(None), slice(0, 3), slice(3, 4), slice(4, 9)):
+        given = ids[part]
+        assert torch.allclose(net.embed(given, given, given), expected[part].repeat(1, 2), atol=1e-6)
+
+
 def test_a_state_goes_on_where_the_batch_before_ended() -> None:
     net = tiny_net()
     first, second = words(4, 7, 2), words(5, 1, 9, seed=1)
@@ -378,8 +390,8 @@ def test_words_before_and_after_are_scored_by_the_half_that_has_not_seen_them() 
 
 def test_operations_are_those_that_torch_counts() -> None:
     net = tiny_net()
-    sentences = [torch.from_numpy(spell([f"{row}{n}" for n in range(4)])) for row in range(3)]
-    ids = torch.cat(sentences)  # no word twice
+    sentences = [torch.from_numpy(spell([f"{row}{n}" * 24 for n in range(4)])) for row in range(3)]
+    ids = torch.cat(sentences)  # no word twice, and none shorter than words can be
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(ids, ids, ids, Ragged.of([4, 4, 4]))
     block = net.spec.stack.block

@@ -112,11 +112,14 @@ class _Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         width = x_2TP.shape[2]
         of_input_2PG, of_state_2PG = gates[:, :width], gates[:, width:]
-        h_2TP, c_2TF = torch.empty_like(x_2TP), x_2TP.new_empty(*x_2TP.shape[:2], c_2BF.shape[2])
+        cells = c_2BF.shape[2]
+        h_2TP, c_2TF = torch.empty_like(x_2TP), x_2TP.new_empty(*x_2TP.shape[:2], cells)
+        offset_21G = bias.view(2, 1, -1).clone()
+        offset_21G[..., 2 * cells : 3 * cells] += 1.0  # of the forget gate
         gates_2TG = x_2TP.new_empty(0)
         h, c = h_2BP, c_2BF
         for first, some in steps.parts(x_2TP.shape[1] if keep else _AT_ONCE):
-            gates_2TG = torch.baddbmm(bias.view(2, 1, -1), x_2TP[:, first : first + sum(some)], of_input_2PG)
+            gates_2TG = torch.baddbmm(offset_21G, x_2TP[:, first : first + sum(some)], of_input_2PG)
             begin = 0
             for count in some:
                 z = gates_2TG[:, begin : begin + count]
@@ -124,8 +127,7 @@ class _Recurrence(torch.autograd.Function):
                 i, j, f, o = z.chunk(4, -1)
                 i.sigmoid_()
                 j.tanh_()
-                f.add_(1.0).sigmoid_()
-                o.sigmoid_()
+                z[..., 2 * cells :].sigmoid_()
                 c = torch.addcmul(f * c[:, :count], i, j).clamp_(-cell_clip, cell_clip)
                 h = torch.bmm(o * c.tanh(), project_2FP).clamp_(-projection_clip, projection_clip)
                 at = slice(first + begin, first + begin + count)

@@ -20,13 +20,14 @@ from maskwright.nn.embed import EmbedSpec
 
 __all__ = ["Highway", "Spelling", "SpellingSpec"]
 
-_AT_ONCE = 512
+_AT_ONCE = 256
 """Words convolved together: what comes out before the largest is taken is some hundred times as much as goes in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpellingSpec(EmbedSpec):
-    """Characters, convolutions, highways.  ``vocabulary`` counts characters; what the base class says of norms is not there."""
+    """Characters, convolutions, highways.  ``vocabulary`` counts characters: the first is padding between sequences, which has
+    no vector, the last is padding behind a word, which has.  What the base class says of norms is not there."""
 
     positions: int = 0
     position: Literal["table", "none"] = "none"
@@ -92,7 +93,11 @@ class Highway(nn.Module):
 
 
 class Spelling(nn.Module):
-    """Character ids of words -> a vector for each direction, the same for both.  Equal words are computed once."""
+    """Character ids of words -> a vector for each direction, the same for both.
+
+    Equal words are computed once, and words with others of about their length, without most of the padding behind them: all
+    windows of nothing but padding give one value, so one of them is enough for the largest.
+    """
 
     def __init__(self, spec: SpellingSpec) -> None:
         super().__init__()
@@ -108,9 +113,13 @@ class Spelling(nn.Module):
     def forward(self, ids_TC: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
         """(T, C) int64 -> (T, D), the same half twice.  The id 0 is padding; words of nothing else belong to no sequence."""
         words_UC, which_T = torch.unique(ids_TC, dim=0, return_inverse=True)
-        found_UK = torch.cat([torch.cat(list(self._found(part)), -1) for part in words_UC.split(_AT_ONCE)])
-        x_UP = torch.addmm(self.bias, self.highways(self.activation(found_UK)), self.project)
-        return x_UP[which_T].repeat(1, 2)
+        length_U, order_U = ((words_UC > 0) & (words_UC < self.spec.vocabulary - 1)).sum(1).sort()
+        widest = max(wide for wide, _ in self.spec.filters)
+        found = []
+        for part, length in zip(words_UC[order_U].split(_AT_ONCE), length_U.split(_AT_ONCE), strict=True):
+            found.append(torch.cat(list(self._found(part[:, : int(length[-1]) + widest])), -1))
+        x_UP = torch.addmm(self.bias, self.highways(self.activation(torch.cat(found))), self.project)
+        return x_UP[order_U.argsort()[which_T]].repeat(1, 2)
 
     def _found(self, words_UC: Tensor) -> Iterator[Tensor]:
         """The largest value of each filter over the places of each word, (U, count)."""
