@@ -301,6 +301,25 @@ def test_padding_that_is_left_out_would_have_changed_nothing(activation: str) ->
         assert torch.allclose(net.embed(given, given, given), expected[part].repeat(1, 2), atol=1e-6)
 
 
+def test_a_part_can_be_frozen_and_half_precision_around_it_changes_little() -> None:
+    net = tiny_net()
+    ids, layout = laid_out(words(5, 3))
+    full = net(ids, ids, ids, layout)[-1]
+    full.square().sum().backward()
+    expected = {name: parameter.grad for name, parameter in net.named_parameters()}
+    for name, parameter in net.named_parameters():
+        parameter.grad = None
+        parameter.requires_grad = name.endswith("1.bias")
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(ids, ids, ids, layout)[-1]
+    assert half.dtype == torch.float32 and torch.allclose(half, full, atol=0.05)
+    half.square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad
+        if parameter.grad is not None:
+            assert torch.allclose(parameter.grad, expected[name], atol=0.1 * float(expected[name].abs().max()))
+
+
 def test_a_state_goes_on_where_the_batch_before_ended() -> None:
     net = tiny_net()
     first, second = words(4, 7, 2), words(5, 1, 9, seed=1)

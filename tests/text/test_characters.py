@@ -150,6 +150,11 @@ def test_another_file_is_refused(tmp_path: Path, content: str, why: str) -> None
         CharacterTokenizer.load(tmp_path)
 
 
+def test_a_prompt_with_a_hidden_word_is_refused() -> None:
+    with pytest.raises(InputError, match="no token that is hidden"):
+        CharacterTokenizer().encode_marked("Paris is [MASK].")
+
+
 def test_ids_that_spell_nothing_are_refused() -> None:
     tokenizer = CharacterTokenizer()
     assert tokenizer.pieces([BEGIN, END, [0] * 50]) == ["<S>", "</S>", ""]

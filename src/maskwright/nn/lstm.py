@@ -195,7 +195,7 @@ class LstmLayer(nn.Module):
 
     def forward(self, x_2TP: Tensor, steps: Steps, h_2BP: Tensor, c_2BF: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens in the order of ``steps`` and the states before them -> projected states (2, T, P), cells (2, T, F)."""
-        keep = torch.is_grad_enabled() and (x_2TP.requires_grad or self.gates.requires_grad)
+        keep = torch.is_grad_enabled() and any(each.requires_grad for each in (x_2TP, *self.parameters()))
         with torch.autocast(x_2TP.device.type, enabled=False):
             out: tuple[Tensor, Tensor] = _Recurrence.apply(  # type: ignore[no-untyped-call]
                 x_2TP.float(), self.gates, self.bias, self.project, h_2BP, c_2BF, steps, *self.clips, keep

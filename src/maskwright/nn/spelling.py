@@ -88,8 +88,9 @@ class Highway(nn.Module):
 
     def forward(self, x_TK: Tensor) -> Tensor:
         """x_TK: any rows."""
-        new, gate = torch.matmul(x_TK, self.weight) + self.bias.view(2, 1, -1)
-        return torch.lerp(x_TK, new.relu(), gate.sigmoid())
+        new, logit = torch.matmul(x_TK, self.weight) + self.bias.view(2, 1, -1)
+        gate = logit.sigmoid()
+        return gate * new.relu() + (1 - gate) * x_TK
 
 
 class Spelling(nn.Module):

@@ -140,6 +140,12 @@ class CharacterTokenizer:
             size *= 4
         return split_words(text, self.splitter)[:count]
 
+    def encode_marked(self, text: str) -> NDArray[np.int64]:
+        """Refuse a prompt with [MASK]: InputError, since no word stands for a hidden one."""
+        raise InputError(
+            "text/characters: ELMo has no token that is hidden, so nothing can be filled in; take a model with a masked LM head"
+        )
+
     def pieces(self, ids: Sequence[Sequence[int]] | NDArray[np.int64]) -> list[str]:
         """Return the words that are spelt so, as far as 48 bytes tell them; borders by their names, padding empty.
 
