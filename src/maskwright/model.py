@@ -144,17 +144,17 @@ class Model(nn.Module):
         present = self.net.head_outputs().get(name)
         if present is None or (outputs and present != outputs):
             fresh = self.family.heads[name].build(self.net, outputs)
-            if fresh.reads == "pooled":
-                self.add_head("pooler")
+            for needed in (*self.family.heads[name].needs, *["pooler"] * (fresh.reads == "pooled")):
+                self.add_head(needed)
             self.net.initialise(fresh)
             self.net.heads[name] = fresh.to(self.device).train(self.training)
         return self.net.heads[name]
 
     def keep_heads(self, *names: str) -> None:
-        """Remove every other head, but for the pooler where one of these reads it, and the mixture of layers that all read."""
-        kept = {*names, *(name for name, head in self.net.heads.items() if head.reads == "layers")}
-        if any(self.net.heads[name].reads == "pooled" for name in kept.intersection(self.net.heads)):
-            kept.add("pooler")
+        """Remove every other head, but for those that one of these needs, such as the pooler where it is read."""
+        kept = set(names)
+        for name in kept.intersection(self.net.heads):
+            kept |= {*self.family.heads[name].needs, *["pooler"] * (self.net.heads[name].reads == "pooled")}
         for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 

@@ -478,13 +478,25 @@ def test_a_mixture_is_the_last_state_and_what_the_other_heads_read(tmp_path: Pat
     shares = torch.tensor([0.5, -0.5, 1.0]).softmax(0)
     expected = sum(share * state for share, state in zip(shares, plain, strict=True))
     assert torch.allclose(states[-1], expected, atol=1e-6)
+    model.add_head("bilm", 9)
     model.add_head("classify", 3)
+    assert model.head("mix") is mix
     model.keep_heads("classify")
     assert set(model.net.heads) == {"mix", "classify"}
     model.save(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["architectures"] == ["MaskwrightElmoForSequenceClassification"]  # fmt: skip
     back = load(tmp_path / "model")
     assert torch.equal(back.hidden(batch), model.hidden(batch)) and back.tokenizer.max_length == 64
+
+
+def test_classification_heads_bring_the_mixture_along_and_the_language_model_does_without() -> None:
+    for head, heads in (("classify", {"mix", "classify"}), ("tokens", {"mix", "tokens"}), ("bilm", {"bilm"})):
+        model = elmo_model()
+        model.add_head(head, 3)
+        assert set(model.net.heads) == heads
+    model.add_head("mix")
+    model.keep_heads("bilm")
+    assert set(model.net.heads) == {"bilm"}
 
 
 def test_other_ids_and_another_layout_are_refused() -> None:

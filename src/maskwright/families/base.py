@@ -111,6 +111,8 @@ class HeadKind:
     """(spec, outputs) -> part -> (closed form, count)."""
     keys: tuple[KeyRow, ...]
     """The last row is that of the bias, as long as the head's output is wide."""
+    needs: tuple[str, ...] = ()
+    """Other heads that must be there with it, beside the pooler where it reads that."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Deliberate difference: nothing is remembered from batch to batch unless a caller
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -278,7 +278,12 @@ _BILM = HeadKind(
     parameters=_bilm_parameters,
     keys=(KeyRow("heads.bilm.weight", ("softmax.W",)), KeyRow("heads.bilm.bias", ("softmax.b",))),
 )
-_scores = partial(scores, theirs="classifier", rate=head_rate)
+
+
+def _of_mix(name: str, what: str, reads: str) -> HeadKind:
+    """Scores of the mixture of the layers."""
+    return replace(scores(name, "classifier", what=what, reads=reads, rate=head_rate), needs=("mix",))
+
 
 ELMO = Family(
     name="elmo",
@@ -308,8 +313,8 @@ ELMO = Family(
     heads={
         "mix": _MIX,
         "bilm": _BILM,
-        "classify": _scores("classify", what="classification head", reads="mean"),
-        "tokens": _scores("tokens", what="token classification head", reads="tokens"),
+        "classify": _of_mix("classify", what="classification head", reads="mean"),
+        "tokens": _of_mix("tokens", what="token classification head", reads="tokens"),
     },
     architectures={
         "MaskwrightElmo": frozenset(),

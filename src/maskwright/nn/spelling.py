@@ -90,7 +90,8 @@ class Highway(nn.Module):
         """x_TK: any rows."""
         new, logit = torch.matmul(x_TK, self.weight) + self.bias.view(2, 1, -1)
         gate = logit.sigmoid()
-        return gate * new.relu() + (1 - gate) * x_TK
+        out: Tensor = gate * new.relu() + (1 - gate) * x_TK
+        return out
 
 
 class Spelling(nn.Module):
