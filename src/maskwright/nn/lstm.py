@@ -1,6 +1,6 @@
 """Two stacks of LSTMs that never meet: one reads each sequence from its first token on, the other from its last.
 
-Wide cells, whose outputs are projected, and cells and projections clipped.  Peters et al. 2018, section 3.2,
+Wide cells, whose outputs are projected, and cells and projections clipped.  Peters et al. 2018, section 3.4,
 https://arxiv.org/abs/1802.05365; the projection: Sak et al. 2014, https://arxiv.org/abs/1402.1128.  The order of the gates
 (input, candidate, forget, output) and the 1 that is added to the forget gate are those of TensorFlow's LSTMCell.
 Letters here: D is both directions together, P = D / 2 one of them, F the cell, G = 4·F the gates, L layers.
