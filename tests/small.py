@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from maskwright.corpus.read import Document
-from maskwright.families import Net
+from maskwright.families import Net, family_of
 from maskwright.families.bert import bert_spec
 from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.model import Model, create
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout, Ragged
+from maskwright.text.characters import spell
 from maskwright.text.tokenizer import Tokenizer
 
 MODULES = (
@@ -83,6 +84,13 @@ def all_states(
     return states
 
 
+def as_read(net: Net, ids: torch.Tensor) -> torch.Tensor:
+    """(T,) numbers as ids that the network reads: themselves, or the spelling of the words that they make."""
+    if family_of(net.spec.family).tokens == "pieces":
+        return ids
+    return torch.from_numpy(spell([str(number) for number in ids.tolist()]))
+
+
 def on_ragged(
     net: Net, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor, extra: int = 0
 ) -> list[torch.Tensor]:
@@ -92,6 +100,7 @@ def on_ragged(
     tail = torch.zeros(extra, dtype=torch.int64)
     positions = torch.arange(ids.shape[1]).expand_as(ids)
     flat = [torch.cat([each[kept], tail]) for each in (ids, positions, types)]
+    flat[0] = as_read(net, flat[0])
     return [state[: sum(lengths)] for state in all_states(net, *flat, Ragged.of(lengths, sum(lengths) + extra))]
 
 

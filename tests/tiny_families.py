@@ -3,6 +3,8 @@
 from typing import Any
 
 from maskwright.families import Spec, family_of
+from maskwright.text.characters import CharacterTokenizer
+from maskwright.text.tokenizer import Tokenizer
 
 _BERT: dict[str, Any] = {
     "vocab_size": 801, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40,
@@ -24,7 +26,6 @@ _XLNET: dict[str, Any] = {
     "vocab_size": 801, "d_model": 24, "n_layer": 2, "n_head": 3, "d_inner": 40, "initializer_range": 0.3, "dropout": 0.0,
     "summary_last_dropout": 0.0,
 }  # fmt: skip
-
 _GPT2: dict[str, Any] = {
     "vocab_size": 801, "n_embd": 24, "n_layer": 2, "n_head": 3, "n_inner": 40, "n_positions": 40, "initializer_range": 0.3,
     "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
@@ -46,6 +47,11 @@ _T5: dict[str, Any] = {
     "vocab_size": 801, "d_model": 24, "d_kv": 6, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 3,
     "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12, "dropout_rate": 0.0, "pad_token_id": 0,
     "eos_token_id": 3, "decoder_start_token_id": 0, "n_positions": 40, "num_labels": 2,
+}  # fmt: skip
+_ELMO: dict[str, Any] = {
+    "n_characters": 262, "max_characters_per_token": 50, "hidden_size": 24, "num_hidden_layers": 2, "cell_size": 40,
+    "character_size": 4, "filters": [[1, 4], [2, 6], [3, 9]], "n_highway": 2, "activation": "relu", "cell_clip": 0.5,
+    "proj_clip": 0.5, "use_skip_connections": True, "dropout": 0.0, "head_dropout": 0.0, "initializer_range": 0.3,
 }  # fmt: skip
 
 CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
@@ -88,9 +94,21 @@ CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
         "plain": _T5,
         "gated": _T5 | {"feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 32, "relative_attention_max_distance": 20},
     },
+    "elmo": {
+        "plain": _ELMO,
+        "tanh, no clips, no skips, one highway": _ELMO | {
+            "activation": "tanh", "cell_clip": None, "proj_clip": None, "use_skip_connections": False, "n_highway": 1,
+            "num_hidden_layers": 3,
+        },
+    },
 }  # fmt: skip
 
 
 def tiny_spec(name: str, **changes: Any) -> Spec:
     """The spec of a family's first configuration, with changes."""
     return family_of(name).read_config(next(iter(CONFIGS[name].values())) | changes)
+
+
+def tokenizer_for(name: str, pieces: Tokenizer) -> Any:
+    """A tokenizer that a family can read from: the given one, or one of characters."""
+    return CharacterTokenizer() if family_of(name).tokens == "characters" else pieces

@@ -31,6 +31,7 @@ from maskwright.keys import Key
 from maskwright.machine import seeded
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout
+from maskwright.text.characters import CharacterTokenizer
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["Model", "Output", "batches_of", "create", "load"]
@@ -163,17 +164,17 @@ class Model(nn.Module):
         present = self.net.head_outputs().get(name)
         if present is None or (outputs and present != outputs):
             fresh = self.family.heads[name].build(self.net, outputs)
-            if fresh.reads == "pooled":
-                self.add_head("pooler")
+            for needed in (*self.family.heads[name].needs, *["pooler"] * (fresh.reads == "pooled")):
+                self.add_head(needed)
             self.net.initialise(fresh)
             self.net.heads[name] = fresh.to(self.device).train(self.training)
         return self.net.heads[name]
 
     def keep_heads(self, *names: str) -> None:
-        """Remove every other head, but for the pooler where one of these reads it."""
+        """Remove every other head, but for those that one of these needs, such as the pooler where it is read."""
         kept = set(names)
-        if any(self.net.heads[name].reads == "pooled" for name in kept.intersection(self.net.heads)):
-            kept.add("pooler")
+        for name in kept.intersection(self.net.heads):
+            kept |= {*self.family.heads[name].needs, *["pooler"] * (self.net.heads[name].reads == "pooled")}
         for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 
@@ -210,6 +211,8 @@ class Model(nn.Module):
         """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others."""
         head = self.head(name)
         match head.reads:
+            case "layers":
+                return hidden_TD  # of which the network has made it
             case "tokens":
                 read = hidden_TD
             case "mean":
@@ -305,7 +308,9 @@ def load(name: str | Path) -> Model:
     """
     folder = resolve(name)
     family, net, card = read_folder(folder)
-    return Model(family, net, Tokenizer.load(folder), card).eval()
+    # A tokenizer of characters has the face of one of pieces, as far as a family of characters needs it.
+    kind: Any = CharacterTokenizer if family.tokens == "characters" else Tokenizer
+    return Model(family, net, kind.load(folder), card).eval()
 
 
 def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:

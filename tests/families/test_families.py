@@ -22,11 +22,12 @@ from maskwright.nn.heads import READS
 from maskwright.nn.layout import Grid, Ragged
 from maskwright.nn.stack import Stack
 from maskwright.text.tokenizer import Tokenizer
-from small import all_states, loud, on_grid, on_ragged, rectangle
-from tiny_families import CONFIGS, tiny_spec
+from small import all_states, as_read, loud, on_grid, on_ragged, rectangle
+from tiny_families import CONFIGS, tiny_spec, tokenizer_for
 
 PRESETS = [(family.name, preset) for family in (entry.load() for entry in FAMILIES) for preset in family.presets]
 NAMES = [entry.name for entry in FAMILIES]
+RAGGED, GRID = ([name for name in NAMES if each in family_of(name).layouts] for each in ("ragged", "grid"))
 CLASSES = [(name, kind) for name in NAMES for kind in family_of(name).architectures]
 OUTPUTS = 3
 
@@ -99,7 +100,10 @@ def test_every_head_says_what_it_reads_and_ends_with_a_tensor_as_long_as_its_out
     net = built(family, tiny_spec(name), tuple(family.heads))
     for kind, head in net.heads.items():
         assert head.reads in READS
-        if table := written_out(family.heads[kind].keys, net.spec):
+        if hasattr(head, "score") or kind in ("mlm", "lm", "plm"):
+            table = written_out(family.heads[kind].keys, net.spec)
+            if not table:
+                continue
             ours, theirs = list(table.items())[-1]
             scores = head.eval()(torch.zeros(1, net.spec.width, device="meta"))
             assert net.get_parameter(ours).shape[0] == scores.shape[-1] * len(theirs.names)
@@ -157,7 +161,18 @@ def loud_net(name: str, **changes: int) -> Net:
     return net
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RAGGED)
+def test_a_sequence_has_the_same_states_whatever_else_is_in_the_batch(name: str) -> None:
+    net = loud_net(name)
+    ids, mask, types = given_to(net)
+    alone = zip(
+        *(on_ragged(net, *(each[b : b + 1] for each in (ids, mask, types))) for b in range(len(ids))), strict=True
+    )
+    for together, each in zip(on_ragged(net, ids, mask, types, extra=7), alone, strict=True):
+        assert torch.allclose(together, torch.cat(each), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", GRID)
 def test_ragged_and_grid_are_the_same_network_whatever_stands_in_the_padding(name: str) -> None:
     net = loud_net(name)
     ids, mask, types = given_to(net)
@@ -176,11 +191,11 @@ UNDECLARED = [(name, layout) for name in NAMES for layout in {"ragged", "grid"} 
 @pytest.mark.parametrize(("name", "layout"), UNDECLARED)
 def test_a_layout_that_a_family_does_not_declare_is_refused_by_name(name: str, layout: str) -> None:
     net = loud_net(name)
-    with pytest.raises(ConfigError, match=f"{name}: the layout is {layout.title()}"):
+    with pytest.raises(ConfigError, match=f"{name}.* layout (is {layout.title()}|only)"):
         (on_ragged if layout == "ragged" else on_grid)(net, *given_to(net))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RAGGED)
 def test_a_single_segment_is_added_whatever_the_segment_is_said_to_be(name: str) -> None:
     net = loud_net(name)
     if net.spec.embed.segments > 1:
@@ -193,6 +208,7 @@ def test_a_single_segment_is_added_whatever_the_segment_is_said_to_be(name: str)
 
 @pytest.mark.parametrize(("name", "kind"), CLASSES)
 def test_the_gradient_reaches_every_parameter_on_every_layout(name: str, kind: str, tokenizer: Tokenizer) -> None:
+    tokenizer = tokenizer_for(name, tokenizer)
     model = create(tiny_spec(name, vocab_size=tokenizer.vocab_size), tokenizer, seed=0)
     for head in sorted(model.family.architectures[kind]):
         model.add_head(head, OUTPUTS)
@@ -202,9 +218,10 @@ def test_the_gradient_reaches_every_parameter_on_every_layout(name: str, kind: s
     flat = [each.clamp(max=tokenizer.vocab_size - 1) for each in (ids, places, types)]
     gradients = []
     layouts = {"ragged": Ragged.of(list(LENGTHS)), "grid": Grid(*ids.shape, kept)}
-    for layout in (layouts[each] for each in sorted(model.family.layouts)):
+    for layout in (layouts[known] for known in sorted(model.family.layouts)):
         model.zero_grad()
         each = [value[kept] if isinstance(layout, Ragged) else value.flatten() for value in flat]
+        each[0] = as_read(model.net, each[0])
         hidden = all_states(model.net, *each, layout)[-1]
         total = (hidden[kept.flatten()] if isinstance(layout, Grid) else hidden).square().sum()
         for head in model.net.heads:
@@ -217,7 +234,7 @@ def test_the_gradient_reaches_every_parameter_on_every_layout(name: str, kind: s
         if parameter in TARGETS_ONLY:
             continue
         a, b = found[0], found[-1]
-        assert a is not None and b is not None and a.any(), parameter
+        assert a is not None and b is not None and a.any() and a.isfinite().all(), parameter
         assert (a - b).abs().max() <= 1e-4 * max(1.0, float(b.abs().max())), parameter
 
 
@@ -225,7 +242,7 @@ def test_the_gradient_reaches_every_parameter_on_every_layout(name: str, kind: s
 def test_a_folder_is_read_back_and_written_again_bitwise(
     name: str, kind: str, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    model = create(tiny_spec(name), tokenizer, seed=0)
+    model = create(tiny_spec(name), tokenizer_for(name, tokenizer), seed=0)
     for head in sorted(model.family.architectures[kind]):
         model.add_head(head, OUTPUTS)
     model.save(tmp_path / "one")
@@ -248,7 +265,7 @@ def test_two_heads_that_share_their_names_cannot_be_in_one_folder(tokenizer: Tok
         export(model.family, model.net, bare=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if family_of(name).compiles])
 def test_compiled_whole_the_network_gives_the_eager_numbers(name: str) -> None:
     torch.compiler.reset()
     net = loud_net(name)
@@ -267,7 +284,7 @@ def test_compiled_whole_the_network_gives_the_eager_numbers(name: str) -> None:
 def test_a_new_model_takes_pairs_of_texts_and_computes_without_dropout_what_recomputing_does(
     name: str, tokenizer: Tokenizer
 ) -> None:
-    family = family_of(name)
+    family, tokenizer = family_of(name), tokenizer_for(name, tokenizer)
     spec = family.new_spec(
         vocabulary=tokenizer.vocab_size, width=24, layers=2, heads=3, feed_forward=None, positions=64, dropout=0.1,
         attention_dropout=0.1,
@@ -293,6 +310,8 @@ def test_a_published_size_has_as_many_parameters_in_transformers(name: str, pres
     transformers = pytest.importorskip("transformers")
     family = family_of(name)
     spec = family.presets[preset]
+    if not hasattr(transformers, family.base):
+        pytest.skip(f"transformers has no {name}")
     kind = getattr(transformers, family.base)
     with torch.device("meta"):
         theirs = kind(kind.config_class(**family.write_config(spec) | {"pad_token_id": 0}))
@@ -321,6 +340,9 @@ def test_a_published_size_has_as_many_parameters_in_transformers(name: str, pres
         ("electra-base-generator", (), 33_576_960 - 256 * 257),
         ("modernbert-base", (), 149_014_272),
         ("modernbert-large", (), 394_781_696),
+        ("elmo-original", (), 93_600_848),
+        ("elmo-medium", (), 28_027_728),
+        ("elmo-small", (), 13_593_296),
     ],
 )
 def test_the_number_of_parameters_is_the_published_one(preset: str, heads: tuple[str, ...], published: int) -> None:
@@ -332,6 +354,8 @@ def test_the_number_of_parameters_is_the_published_one(preset: str, heads: tuple
 @pytest.mark.parametrize("name", NAMES)
 def test_operations_are_twice_the_weights_of_the_matrices_that_are_passed_and_the_attention(name: str) -> None:
     spec = tiny_spec(name)
+    if not spec.stack.block.heads:
+        pytest.skip("nothing attends: has a test of its own")
     net = spec.build()
     blocks = [stack.blocks[n] for stack in net.modules() if isinstance(stack, Stack) for n in stack.order]
     # XLNet's distances pass one matrix once a batch, not once a token; each token has a score for each of them.

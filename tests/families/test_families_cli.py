@@ -20,6 +20,10 @@ def said(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
         ("distilbert-base-uncased", ("66,362,880", "66M")),
         ("electra-small-discriminator", ("13,483,008", "token embeddings of width E")),
         ("modernbert-base", ("149,014,272", "3·D·F", "MFLOP a token, in sequences of 512")),
+        (
+            "elmo-original",
+            ("93,600,848", "93.6M", "2 layers × (8·D·F + 8·F, F = 4,096)", "2 layers × (2·(2048² + 2048))"),
+        ),
     ],
 )
 def test_params_shows_counts_bytes_and_the_published_figure(

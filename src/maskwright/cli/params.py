@@ -47,7 +47,8 @@ def params(model: str, *, heads: str | None = None) -> None:
     rows = [(part, form, f"{count:,}") for part, (form, count) in parts.items()]
     show(table(f"Parameters of {model}", ["part", "closed form", "count"], [*rows, ("total", "", f"{total:,}")]))
     v, d, e = spec.vocabulary, spec.width, spec.embed.table_width
-    letters = f"V = {v:,}  D = {d:,}  P = {spec.embed.positions:,}" + (f"  E = {e:,}" if spec.embed.narrow else "")
+    positions = f"  P = {spec.embed.positions:,}" if spec.embed.positions else ""
+    letters = f"V = {v:,}  D = {d:,}{positions}" + (f"  E = {e:,}" if spec.embed.narrow else "")
     show(f"{letters}  fp32 {size(4 * total)}  bf16 {size(2 * total)}  int8 {size(total)}")
     if repeated := len(spec.stack.order) - spec.stack.blocks:
         stack = sum(count for _, count in spec.stack.parameters().values())

@@ -41,7 +41,7 @@ class Batch:
     """Sequences laid end to end."""
 
     ids_T: Tensor
-    """(T,) int64."""
+    """(T,) int64; (T, C) where tokens are words and ids the characters they are spelt with, here and in ``Sample``."""
     positions_T: Tensor
     """(T,) int64, from 0 in each sequence."""
     segments_T: Tensor
@@ -106,7 +106,7 @@ class Sample:
     ) -> Sample:
         """Join (ids, starts_word) segments as BERT does: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]."""
         length = 1 + sum(len(ids) + 1 for ids, _ in segments)
-        ids_all = np.full(length, sep_id, dtype=np.int64)
+        ids_all = np.full((length, *segments[0][0].shape[1:]), sep_id, dtype=np.int64)
         which = np.zeros(length, dtype=np.int64)
         special, starts = np.ones(length, dtype=np.bool_), np.ones(length, dtype=np.bool_)
         ids_all[0] = cls_id
@@ -148,7 +148,8 @@ class Collator:
             samples = [stage(sample, key.at(sample.number)) for sample in samples]
         lengths = [len(sample.ids) for sample in samples]
         total = _round_up(sum(lengths), self.round_tokens)
-        ids, positions = np.full(total, self.pad_id, dtype=np.int64), np.zeros(total, dtype=np.int64)
+        ids = np.full((total, *samples[0].ids.shape[1:]), self.pad_id, dtype=np.int64)
+        positions = np.zeros(total, dtype=np.int64)
         segments = np.zeros(total, dtype=np.int64)
         begins = np.cumsum([0, *lengths])
         for sample, begin, end in zip(samples, begins, begins[1:], strict=False):

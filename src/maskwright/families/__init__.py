@@ -20,6 +20,7 @@ for _name, _summary in (
     ("transformer", "encoder-decoder with fixed waves for places (Vaswani et al. 2017)"),
     ("bart", "encoder-decoder that mends damaged text (Lewis et al. 2020)"),
     ("t5", "encoder-decoder with learned biases for distances (Raffel et al. 2020)"),
+    ("elmo", "words from their characters, then LSTMs in both directions (Peters et al. 2018)"),
 ):
     FAMILIES.add(_name, _summary, f"maskwright.families.{_name}:{_name.upper()}")
 

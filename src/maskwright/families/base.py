@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -116,6 +116,8 @@ class HeadKind:
     """(spec, outputs) -> part -> (closed form, count)."""
     keys: tuple[KeyRow, ...]
     """The last row's tensor is as long as the head's output is wide.  No rows where all that it has is shared."""
+    needs: tuple[str, ...] = ()
+    """Other heads that must be there with it, beside the pooler where it reads that."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,10 @@ class Family:
     """Which layouts the network computes on; another one is refused."""
     fit_padding: Callable[[Spec, int], Spec] = lambda spec, pad_id: spec
     """(spec of a new model, its tokenizer's padding id) -> the spec, where positions depend on that id."""
+    compiles: bool = True
+    """Whether ``torch.compile(fullgraph=True)`` takes the network."""
+    tokens: Literal["pieces", "characters"] = "pieces"
+    """What a token is to the network: the id of a piece, (T,), or the ids of a word's characters, (T, C)."""
 
     def parameters(self, spec: Spec, heads: Mapping[str, int]) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count), with the given heads (name -> outputs)."""

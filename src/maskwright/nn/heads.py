@@ -15,8 +15,9 @@ from maskwright.nn.dropout import Dropout
 
 __all__ = ["READS", "DenseScores", "MaskedTokens", "NextToken", "Pooler", "Scores"]
 
-READS = ("tokens", "first", "last", "mean", "pooled")
-"""Every token's state; each sequence's first; its last; the mean of its tokens' states; what the pooler makes of the first."""
+READS = ("tokens", "first", "last", "mean", "pooled", "layers")
+"""Every token's state; each sequence's first; its last; the mean of its tokens' states; what the pooler makes of the first; all
+layers' states, of which the network itself then makes one more."""
 
 
 class Pooler(nn.Module):
