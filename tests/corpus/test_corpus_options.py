@@ -219,8 +219,7 @@ def test_chinese_words_are_stored_and_say_where_a_word_starts(tmp_path: Path) ->
     tokenizer = Tokenizer.train([*texts, *texts], vocab_size=200)
     corpus = built(texts, tokenizer, tmp_path / "zh", language="zh")
     assert corpus.manifest.word_rule == "rjieba"
-    (batch,) = [corpus.texts(shard) for shard in corpus.manifest.shards]
-    ends = batch.column("word_ends").to_pylist()
+    ends = [corpus.document(number).word_ends or [] for number in range(2)]
     words = [
         [text[b:e] for b, e in zip([0, *each], each, strict=False)] for text, each in zip(texts, ends, strict=True)
     ]
@@ -247,14 +246,13 @@ def test_word_starts_of_real_chinese_are_those_of_the_offsets(shared: Path, tmp_
         texts = [json.loads(line)["text"] for line in lines][::40]
     corpus = built(texts, tokenizer, tmp_path / "zh", language="zh")
     (shard,) = corpus.tokens().shards
-    rows = corpus.texts(corpus.manifest.shards[0]).to_pylist()
     expected: list[bool] = []
-    for row in rows:
-        starts, begin = {0, *row["word_ends"]}, 0
-        for end in row["sentence_ends"]:
-            encoded = tokenizer.encode_with_offsets(row["text"][begin:end])
+    for row in map(corpus.document, range(corpus.documents)):
+        starts, begin = {0, *(row.word_ends or [])}, 0
+        for end in row.sentence_ends:
+            encoded = tokenizer.encode_with_offsets(row.text[begin:end])
             for number, (at, _) in zip(encoded.ids, encoded.offsets, strict=True):
-                is_chinese = "\u3400" <= row["text"][begin + at] <= "\u9fff"
+                is_chinese = "\u3400" <= row.text[begin + at] <= "\u9fff"
                 expected.append(begin + at in starts if is_chinese else bool(tokenizer.starts_word_V[number]))
             begin = end
     found = shard.starts_word(0, shard.tokens)

@@ -11,7 +11,7 @@ from maskwright.errors import InputError
 
 __all__ = ["SHARD_BYTES", "parse_size", "share_out"]
 
-SHARD_BYTES = 32 << 20
+SHARD_BYTES = 16 << 20
 _FIRST_PROCESS = 150 << 20
 """The program itself and one chunk on its way."""
 _PER_PROCESS = 140 << 20
