@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskwright.corpus.build import build, build_from
+from maskwright.corpus.build import add_tokens, build, build_from
+from maskwright.corpus.health import findings
 from maskwright.corpus.memory import SHARD_BYTES, parse_size, share_out
 from maskwright.corpus.read import Document
 from maskwright.corpus.store import Corpus
@@ -99,6 +100,25 @@ def test_a_run_across_a_sentence_end_cuts_both(small: Tokenizer, tmp_path: Path)
     text = f"The cat. Now {' '.join(words[:8])}. {' '.join(words[8:]).capitalize()} it is. The dog."
     corpus = built([text], small, tmp_path / "out", without=[tmp_path / "task.txt"])
     assert texts_of(corpus) == ["The cat. The dog."]
+
+
+def test_a_corpus_without_its_texts_has_the_same_tokens_and_says_what_it_cannot(
+    small: Tokenizer, other: Tokenizer, tmp_path: Path
+) -> None:
+    texts = [f"the cat sat on mat {number}. a dog ate." for number in range(50)]
+    kept = built(texts, small, tmp_path / "kept", shard_bytes=400)
+    bare = built(texts, small, tmp_path / "bare", shard_bytes=400, keep_text=False)
+    assert kept.has_text and not bare.has_text and bare.fingerprint == kept.fingerprint
+    assert bare.manifest.columns == kept.manifest.columns and bare.ledger == kept.ledger
+    assert not any(b"the cat" in path.read_bytes() for path in bare.folder.glob("text-*"))
+    bare.verify()
+    findings(bare, bare.tokens(), length=32, pairs=True)
+    for act in (lambda: bare.text(0), lambda: list(bare.texts(bare.manifest.shards[0]))):
+        with pytest.raises(InputError, match=r"bare was built without its texts\. Build it again"):
+            act()
+    with pytest.raises(InputError, match="built without its texts, so no other tokenizer's tokens can be made from it"):
+        add_tokens(bare.folder, other)
+    assert add_tokens(bare.folder, small).fingerprints == [small.fingerprint]
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ class Manifest(_Entry):
         if not file.is_file():
             if any(folder.glob("text-*.arrow*")):
                 raise InputError(
-                    f"corpus: {folder} holds an interrupted build. The same maskwright corpus build goes on with it; "
-                    "or remove the folder and build again."
+                    f"corpus: {folder} holds an interrupted build (no {MANIFEST}). The same maskwright corpus build goes on "
+                    "with it; or remove the folder and build again."
                 )
             raise InputError(
                 f"corpus: {folder} holds no corpus (no {MANIFEST}). Build one with: maskwright corpus build."
