@@ -211,10 +211,10 @@ def _tokenise(
         sizes,
         None if words is None else _shifted(words, begins),
     )
-    return token_rows(encoded, np.cumsum([len(each) for each in ends], dtype=np.int64))
+    return _token_rows(encoded, np.cumsum([len(each) for each in ends], dtype=np.int64))
 
 
-def token_rows(encoded: Encoded, document_ends: NDArray[np.int64]) -> Rows:
+def _token_rows(encoded: Encoded, document_ends: NDArray[np.int64]) -> Rows:
     """Return rows of a token shard; document_ends: (N,) sentences by the end of each document."""
     lengths = np.diff(encoded.ends, prepend=0)
     kept = lengths > 0
