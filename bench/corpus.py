@@ -2,13 +2,14 @@
 
 The other side does what Hugging Face's masked-language-modelling example does unless told otherwise: load the text, ``map``
 the tokenizer over it in batches with the special-tokens mask, ``map`` again to join all of it and cut it into examples of
-512 tokens.  It stores no sentence ends, word starts, text or ledger; the build does, and both hash what they wrote for a cache
-or a manifest.  Each system runs in a process tree of its own, in turns.
+512 tokens.  It stores no sentence ends, word starts or ledger; the build does.  Both keep the text and hash what they wrote,
+for a cache or a manifest.  "without text" is the same build with ``keep_text=False``.  Each runs in a process tree of its own,
+in turns.
 
     .venv/bin/python bench/corpus.py TEXT.jsonl [...] --vocabulary DIR [--rounds 3] [--processes 1 2] [--megabytes 52]
 
-Reported: wall time of the whole command, peak memory of its processes together (resident, and proportional, which counts a
-page shared by several once), bytes on disk.  Medians with least and most.
+Reported: wall time of the whole command, processor time and peak memory of its processes together (resident, and proportional,
+which counts a page shared by several once), bytes on disk.  Medians with least and most.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import argparse
 import json
 import lzma
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -51,14 +54,19 @@ def with_datasets(text: str, vocabulary: str, out: str, processes: int) -> None:
     print(LENGTH * len(grouped["train"]))
 
 
-def with_maskwright(text: str, vocabulary: str, out: str, processes: int) -> None:
+def with_maskwright(text: str, vocabulary: str, out: str, processes: int, *, keep_text: bool = True) -> None:
     from maskwright.corpus.build import build
     from maskwright.text.tokenizer import Tokenizer
 
-    print(build(text, f"{out}/corpus", Tokenizer.load(vocabulary), processes=processes).tokens().tokens)
+    tokenizer = Tokenizer.load(vocabulary)
+    print(build(text, f"{out}/corpus", tokenizer, processes=processes, keep_text=keep_text).tokens().tokens)
 
 
-SYSTEMS = {"datasets": with_datasets, "maskwright": with_maskwright}
+SYSTEMS = {
+    "datasets": with_datasets,
+    "maskwright": with_maskwright,
+    "without text": partial(with_maskwright, keep_text=False),
+}
 
 
 def measure(system: str, text: Path, vocabulary: Path, processes: int) -> dict[str, float]:
@@ -69,7 +77,7 @@ def measure(system: str, text: Path, vocabulary: Path, processes: int) -> dict[s
         command = [sys.executable, __file__, "--only", system, str(text), "--vocabulary", str(vocabulary)]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": out, "TOKENIZERS_PARALLELISM": "false"}
         environment |= {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         child = subprocess.Popen(
             [*command, "--out", out, "--processes", str(processes)],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -90,9 +98,11 @@ def measure(system: str, text: Path, vocabulary: Path, processes: int) -> dict[s
         seconds = time.perf_counter() - begin
         if child.returncode:
             raise SystemExit(child.stderr.read().decode() if child.stderr else "failed")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         disk = sum(file.stat().st_size for file in Path(out).rglob("*") if file.is_file())
     return {
         "seconds": seconds,
+        "processor seconds": used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,
         "MB resident": resident / 1e6,
         "MB proportional": proportional / 1e6,
         "MB on disk": disk / 1e6,
@@ -144,8 +154,9 @@ def main() -> None:
             for what in results["datasets"][0]:
                 row = {name: sorted(one[what] for one in runs) for name, runs in results.items()}
                 told = [f"{name} {statistics.median(v):,.1f} ({v[0]:,.1f}–{v[-1]:,.1f})" for name, v in row.items()]
-                ratio = statistics.median(row["datasets"]) / statistics.median(row["maskwright"])
-                print(f"{processes} process(es), {what}: {', '.join(told)}, ratio {ratio:.1f}", flush=True)
+                theirs, *ours = (statistics.median(values) for values in row.values())
+                ratios = " and ".join(f"{theirs / each:.1f}" for each in ours)
+                print(f"{processes} process(es), {what}: {', '.join(told)}, ratios {ratios}", flush=True)
         print(f"load {os.getloadavg()[0]:.1f} at the end")
     finally:
         shutil.rmtree(work)

@@ -219,7 +219,7 @@ def test_full_disk_is_explained(small: Tokenizer, tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(builder, "write_text", full)
+    monkeypatch.setattr(builder.TextWriter, "close", full)
     with pytest.raises(InputError, match="disk is full"):
         build_from(documents(), tmp_path / "out", small)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskwright.corpus.build import build, build_from
+from maskwright.corpus.build import add_tokens, build, build_from
+from maskwright.corpus.health import findings
 from maskwright.corpus.memory import SHARD_BYTES, parse_size, share_out
 from maskwright.corpus.read import Document
 from maskwright.corpus.store import Corpus
@@ -99,6 +100,25 @@ def test_a_run_across_a_sentence_end_cuts_both(small: Tokenizer, tmp_path: Path)
     text = f"The cat. Now {' '.join(words[:8])}. {' '.join(words[8:]).capitalize()} it is. The dog."
     corpus = built([text], small, tmp_path / "out", without=[tmp_path / "task.txt"])
     assert texts_of(corpus) == ["The cat. The dog."]
+
+
+def test_a_corpus_without_its_texts_has_the_same_tokens_and_says_what_it_cannot(
+    small: Tokenizer, other: Tokenizer, tmp_path: Path
+) -> None:
+    texts = [f"the cat sat on mat {number}. a dog ate." for number in range(50)]
+    kept = built(texts, small, tmp_path / "kept", shard_bytes=400)
+    bare = built(texts, small, tmp_path / "bare", shard_bytes=400, keep_text=False)
+    assert kept.has_text and not bare.has_text and bare.fingerprint == kept.fingerprint
+    assert bare.manifest.columns == kept.manifest.columns and bare.ledger == kept.ledger
+    assert not any(b"the cat" in path.read_bytes() for path in bare.folder.glob("text-*"))
+    bare.verify()
+    findings(bare, bare.tokens(), length=32, pairs=True)
+    for act in (lambda: bare.text(0), lambda: list(bare.texts(bare.manifest.shards[0]))):
+        with pytest.raises(InputError, match=r"bare was built without its texts\. Build it again"):
+            act()
+    with pytest.raises(InputError, match="built without its texts, so no other tokenizer's tokens can be made from it"):
+        add_tokens(bare.folder, other)
+    assert add_tokens(bare.folder, small).fingerprints == [small.fingerprint]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +239,7 @@ def test_chinese_words_are_stored_and_say_where_a_word_starts(tmp_path: Path) ->
     tokenizer = Tokenizer.train([*texts, *texts], vocab_size=200)
     corpus = built(texts, tokenizer, tmp_path / "zh", language="zh")
     assert corpus.manifest.word_rule == "rjieba"
-    (batch,) = [corpus.texts(shard) for shard in corpus.manifest.shards]
-    ends = batch.column("word_ends").to_pylist()
+    ends = [corpus.document(number).word_ends or [] for number in range(2)]
     words = [
         [text[b:e] for b, e in zip([0, *each], each, strict=False)] for text, each in zip(texts, ends, strict=True)
     ]
@@ -247,14 +266,13 @@ def test_word_starts_of_real_chinese_are_those_of_the_offsets(shared: Path, tmp_
         texts = [json.loads(line)["text"] for line in lines][::40]
     corpus = built(texts, tokenizer, tmp_path / "zh", language="zh")
     (shard,) = corpus.tokens().shards
-    rows = corpus.texts(corpus.manifest.shards[0]).to_pylist()
     expected: list[bool] = []
-    for row in rows:
-        starts, begin = {0, *row["word_ends"]}, 0
-        for end in row["sentence_ends"]:
-            encoded = tokenizer.encode_with_offsets(row["text"][begin:end])
+    for row in map(corpus.document, range(corpus.documents)):
+        starts, begin = {0, *(row.word_ends or [])}, 0
+        for end in row.sentence_ends:
+            encoded = tokenizer.encode_with_offsets(row.text[begin:end])
             for number, (at, _) in zip(encoded.ids, encoded.offsets, strict=True):
-                is_chinese = "\u3400" <= row["text"][begin + at] <= "\u9fff"
+                is_chinese = "\u3400" <= row.text[begin + at] <= "\u9fff"
                 expected.append(begin + at in starts if is_chinese else bool(tokenizer.starts_word_V[number]))
             begin = end
     found = shard.starts_word(0, shard.tokens)

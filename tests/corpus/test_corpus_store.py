@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskwright.corpus import builder, manifest, store
 from maskwright.corpus.build import build_from
 from maskwright.corpus.read import Document
+from maskwright.corpus.shards import read_texts
 from maskwright.corpus.show import summary
 from maskwright.corpus.store import Corpus
 from maskwright.errors import DataError, InputError
@@ -122,17 +124,82 @@ def test_shard_of_the_right_size_that_is_no_shard_is_named(corpus: Corpus) -> No
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"schema_version": 1', '"schema_version": 2', "schema_version"),
+        ('"schema_version": 2', '"schema_version": 3', "of schema version 3, written by a newer Maskwright"),
         ('"language"', '"tongue"', "language"),
         ("text-00000.arrow", "../text-00000.arrow", "name"),
-        ("{", "", "not a manifest"),
     ],
 )
 def test_unusable_manifest_is_refused(corpus: Corpus, old: str, new: str, message: str) -> None:
-    manifest = corpus.folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace(old, new, 1))
+    file = corpus.folder / "manifest.json"
+    file.write_bytes(manifest._sealed(manifest._unsealed(file.read_bytes()).decode().replace(old, new, 1).encode()))
     with pytest.raises(DataError, match=message):
         Corpus.open(corpus.folder)
+
+
+def test_a_manifest_of_the_first_version_is_refused_with_the_remedy(corpus: Corpus) -> None:
+    file = corpus.folder / "manifest.json"
+    old = manifest._unsealed(file.read_bytes()).decode().replace('"schema_version": 2', '"schema_version": 1', 1)
+    file.write_text(old + "\n")
+    said = r"manifest\.json: .*schema version 1, written by an older Maskwright; this one reads version 2\. Build the corpus again"
+    with pytest.raises(DataError, match=said):
+        Corpus.open(corpus.folder)
+
+
+def test_any_byte_of_a_manifest_that_changed_is_refused(corpus: Corpus) -> None:
+    file = corpus.folder / "manifest.json"
+    whole = file.read_bytes()
+    for at in range(len(whole)):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(DataError, match=r"manifest\.json: .*Build the corpus again"):
+            Corpus.open(corpus.folder)
+    for wrong in (whole[:-1], whole + b" ", whole[1:], b"", b"[]"):
+        file.write_bytes(wrong)
+        with pytest.raises(DataError, match=r"manifest\.json: damaged"):
+            Corpus.open(corpus.folder)
+
+
+def test_a_changed_tokenizer_of_a_corpus_is_refused_by_the_name_of_its_file(corpus: Corpus) -> None:
+    (folder,) = corpus.folder.glob("tokenizer-*")
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+    for name in names:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+        for act in (corpus.verify, corpus.tokenizer, lambda: corpus.verify(corpus.fingerprints[0])):
+            with pytest.raises(DataError, match=f"{name}: its bytes have changed"):
+                act()
+        (folder / name).unlink()
+        with pytest.raises(DataError, match=f"{name}: missing"):
+            corpus.tokenizer()
+        (folder / name).write_bytes(content)
+    corpus.verify()
+
+
+def test_a_token_takes_two_bytes_and_a_sentence_one(small: Tokenizer, tmp_path: Path) -> None:
+    texts = [Document(str(number), "the cat sat on the mat. " * 40) for number in range(200)]
+    column = build_from(texts, tmp_path / "out", small, keep_duplicates=True).tokens()
+    size = sum(shard.path.stat().st_size for shard in column.shards)
+    assert (column.tokens, column.sentences) == (200 * 40 * 7, 200 * 40)
+    bare = 2 * column.tokens + column.sentences + 2 * 4 * column.documents
+    assert bare < size < bare + 2_000
+
+
+def test_only_the_batch_of_a_document_is_unpacked(
+    small: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "CHUNK_CHARS", 100)
+    texts = (Document(f"d{number}", f"The cat satted {number}. A mat.") for number in range(60))
+    corpus = build_from(texts, tmp_path / "out", small, shard_bytes=700)
+    assert all(len(shard.batches) > 2 for shard in corpus.manifest.shards[:-1])
+    read: list[int] = []
+    monkeypatch.setattr(
+        store, "read_texts", lambda p, e, numbers: read.append(len(numbers)) or read_texts(p, e, numbers)
+    )
+    for number in (59, 0, 31, 32):
+        found = corpus.document(number)
+        assert (found.id, found.text) == (f"d{number}", f"The cat satted {number}. A mat.")
+        assert found.sentence_ends == [len(found.text) - 6, len(found.text)] and found.word_ends is None
+    assert read in ([1] * 3, [1] * 4)
 
 
 def test_folder_without_a_corpus_says_how_to_build_one(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def build(
     keep_duplicates: bool = False,
     near_duplicates: float | None = None,
     without: list[Path] | None = None,
+    text: bool = True,
     processes: int | None = None,
     memory: str | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -58,6 +59,8 @@ def build(
         Drop documents this similar to an earlier one, 0.5 to 1; try 0.8.
     without
         Task files (.csv .tsv .json .jsonl .txt): sentences that share 13 successive words with them are cut out.
+    text
+        Keep the texts. Without them the corpus takes a little more than half the disk, and no other vocabulary can be added.
     processes
         Processes that work; by default one a core.
     memory
@@ -93,6 +96,7 @@ def build(
             keep_duplicates=keep_duplicates,
             near_duplicates=near_duplicates,
             without=tasks,
+            keep_text=text,
             processes=len(os.sched_getaffinity(0)) if processes is None else processes,
             memory=memory,
             engine=engine,

@@ -1,30 +1,29 @@
 """Files to a corpus on disk: read, clean, split into sentences, tokenise, write a shard.
 
-Memory holds one shard and a few chunks of documents, whatever the input.  The same input gives the same bytes, for any number
-of processes, on either engine, and after any interruption.  corpus/builder.py says how.
+Memory holds the tokens of one shard and a few chunks of documents, whatever the input.  The same input gives the same bytes,
+for any number of processes, on either engine, and after any interruption.  corpus/builder.py says how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import pyarrow as pa
-import pyarrow.compute as compute
-
 from maskwright.corpus import engine as local
 from maskwright.corpus import remote
 from maskwright.corpus.builder import ENGINES, Builder, Input, Options, Progress
-from maskwright.corpus.chunks import CHUNK_CHARS
 from maskwright.corpus.columns import ColumnWriter
+from maskwright.corpus.document import Document
 from maskwright.corpus.duplicates import LOWEST_THRESHOLD
 from maskwright.corpus.ledger import REPLACEMENT_BYTES, Ledger
+from maskwright.corpus.lists import Rows, count_numbers
 from maskwright.corpus.manifest import SentenceRule
 from maskwright.corpus.memory import share_out
 from maskwright.corpus.prepare import Tokenisation
-from maskwright.corpus.read import Document, read
+from maskwright.corpus.read import read
+from maskwright.corpus.shards import SENTENCES
 from maskwright.corpus.sources import find_sources
 from maskwright.corpus.store import Corpus
 from maskwright.corpus.without import Without
@@ -50,6 +49,7 @@ def build(
     keep_duplicates: bool = False,
     near_duplicates: float | None = None,
     without: Without | Iterable[str | Path] | None = None,
+    keep_text: bool = True,
     processes: int = 1,
     memory: int | str | None = None,
     engine: EngineName = "local",
@@ -65,6 +65,8 @@ def build(
     near_duplicates: drop documents this similar to an earlier one, 0.5 to 1: the Jaccard similarity of their sets of five
         successive words.
     without: task files; sentences that share 13 successive words with them are cut out.
+    keep_text: without the texts a corpus takes a little more than half the disk; then no other tokenizer's tokens can be
+        added to it.
     processes: 0 and 1 work in this process.  More of them import the main module: guard a script by ``__main__``.
     memory: bytes, or "512MB": bounds the build; decides how large shards are and how many processes fit.
     engine: "ray" works on Ray, see corpus/cluster.py.
@@ -98,6 +100,7 @@ def build_from(
     keep_duplicates: bool = False,
     near_duplicates: float | None = None,
     without: Without | Iterable[str | Path] | None = None,
+    keep_text: bool = True,
     processes: int = 1,
     memory: int | str | None = None,
     engine: EngineName = "local",
@@ -118,13 +121,19 @@ def add_tokens(corpus: str | Path, tokenizer: Tokenizer, *, processes: int = 1) 
     present = Corpus.open(folder)
     if tokenizer.fingerprint in present.fingerprints:
         return present
+    if not present.has_text:
+        raise InputError(
+            f"corpus/add_tokens: {folder} was built without its texts, so no other tokenizer's tokens can be made from it. "
+            "Build it again from its sources, with that tokenizer or with the texts kept."
+        )
     manifest = present.manifest
     writer = ColumnWriter(folder, tokenizer)
     try:
-        for (is_last, texts), tokens in local.in_order(Tokenisation(tokenizer), _stored(present), processes):
-            writer.add(tokens)
+        work = Tokenisation(tokenizer)
+        for (is_last, sentences), tokens in local.in_order(work, _stored(present), processes):
+            writer.add(tokens, sentences)
             if is_last:
-                writer.write(texts)
+                writer.write()
         column = writer.finish(manifest.ledger)
         manifest.model_copy(update={"columns": [*manifest.columns, column]}).write(folder)
     except OSError as error:
@@ -132,19 +141,11 @@ def add_tokens(corpus: str | Path, tokenizer: Tokenizer, *, processes: int = 1) 
     return Corpus.open(folder)
 
 
-def _stored(corpus: Corpus) -> Iterator[tuple[tuple[bool, Sequence[pa.RecordBatch]], pa.RecordBatch]]:
-    """Yield the rows of the shards about a million characters at a time, and after the last of a shard all of it."""
+def _stored(corpus: Corpus) -> Iterator[tuple[tuple[bool, int], Rows]]:
+    """Yield the rows as they were written, with how many sentences they have and whether they are the last of a shard."""
     for shard in corpus.manifest.shards:
-        batch = corpus.texts(shard)
-        chars = compute.utf8_length(batch.column("text")).to_numpy().cumsum()
-        begin = 0
-        while begin < len(chars):
-            before = chars[begin - 1] if begin else 0
-            end = min(len(chars), int(chars.searchsorted(before + CHUNK_CHARS)) + 1)
-            is_last = end == len(chars)
-            # A slice would be sent to a worker with the whole shard.
-            yield (is_last, [batch] if is_last else []), batch.take(pa.array(range(begin, end)))
-            begin = end
+        for number, rows in enumerate(corpus.texts(shard), 1):
+            yield (number == len(shard.batches), count_numbers(rows[SENTENCES].flat)), rows
 
 
 def _run(
@@ -182,7 +183,7 @@ def _options(asked: dict[str, Any]) -> Options:
         without = Without(without)
     plain = {
         name: asked[name]
-        for name in ("language", "sentences", "strict", "keep_duplicates", "near_duplicates", "engine")
+        for name in ("language", "sentences", "strict", "keep_duplicates", "near_duplicates", "engine", "keep_text")
     }
     return Options(**plain, without=without, processes=processes, shard_bytes=shard_bytes)
 

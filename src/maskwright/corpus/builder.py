@@ -1,7 +1,8 @@
 """Chunks to shards: what comes back from the workers is decided about and written here, in the order of the input.
 
 A shard is closed at the end of the chunk in which it became large enough, and then the journal: whatever ends a build, it
-goes on from its last whole shard, and the corpus is the same to the byte.  Memory holds one shard and the chunks on their way.
+goes on from its last whole shard, and the corpus is the same to the byte.  Memory holds the tokens of one shard and the
+chunks on their way; texts are written as they come.
 """
 
 from __future__ import annotations
@@ -12,18 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as compute
 
 from maskwright.corpus import cluster, engine
 from maskwright.corpus.chunks import CHUNK_CHARS, Open, Reading
 from maskwright.corpus.columns import ColumnWriter
 from maskwright.corpus.journal import JOURNAL, Journal, claim, clear, seen_name
 from maskwright.corpus.ledger import Ledger
+from maskwright.corpus.lists import count_numbers, only
 from maskwright.corpus.manifest import MANIFEST, Manifest, SentenceRule
 from maskwright.corpus.prepare import Preparation, Prepared
 from maskwright.corpus.seen import Seen
-from maskwright.corpus.shards import write_text
+from maskwright.corpus.shards import SENTENCES, TEXT, TextWriter
 from maskwright.corpus.store import Corpus
 from maskwright.corpus.without import Without
 from maskwright.errors import DataError, InputError, MaskwrightError, explain_os_error
@@ -58,6 +58,7 @@ class Options:
     engine: str
     processes: int
     shard_bytes: int
+    keep_text: bool
 
     def settings(self, tokenizer: Tokenizer, text_field: str) -> dict[str, str]:
         """What decides the bytes of the corpus, for the journal."""
@@ -71,6 +72,7 @@ class Options:
             "keep-duplicates": str(self.keep_duplicates),
             "near-duplicates": str(self.near_duplicates),
             "without": runs,
+            "keep-text": str(self.keep_text),
             "memory for shards of (bytes)": str(self.shard_bytes),
         }
 
@@ -90,7 +92,7 @@ class Builder:
 
     def __init__(self, out: Path, tokenizer: Tokenizer, given: Input, options: Options) -> None:
         self._out, self._tokenizer, self._given, self._options = out, tokenizer, given, options
-        self._texts: list[pa.RecordBatch] = []
+        self._texts: TextWriter | None = None
         self._held_bytes = 0
 
     def run(self, progress: Callable[[Progress], None] | None) -> Corpus:
@@ -106,6 +108,8 @@ class Builder:
                     self._build(progress)
                 self._tidy()
             except BaseException as error:
+                if self._texts is not None:
+                    self._texts.abandon()
                 self._give_up(error)
                 raise
         except OSError as error:
@@ -150,11 +154,11 @@ class Builder:
         """Keep what did not come before."""
         ledger, texts, tokens, digests = self._journal.decided, prepared.texts, prepared.tokens, prepared.digests
         ledger.add(prepared.ledger)
-        sizes = compute.binary_length(texts.column("text")).to_numpy()
+        sizes = texts[TEXT].lengths
         kept = np.ones(len(sizes), np.bool_)
         for reason, found in (self._seen.decide(prepared) if self._seen and len(sizes) else {}).items():
             if found.any() and self._options.strict:
-                name = texts.column("id")[int(np.flatnonzero(found)[0])].as_py()
+                name = texts["id"][int(np.flatnonzero(found)[0])].tobytes().decode()
                 raise DataError(
                     f"document {name!r} is a {reason} of an earlier one. Remove it, or build without --strict."
                 )
@@ -163,26 +167,32 @@ class Builder:
                 ledger.bytes_dropped[reason] += int(sizes[found].sum())
                 kept &= ~found
         if not kept.all():
-            texts, tokens, digests = texts.filter(pa.array(kept)), tokens.filter(pa.array(kept)), digests[kept]
+            texts, tokens, digests = only(texts, kept), only(tokens, kept), digests[kept]
         content = bytes.fromhex(self._journal.content)
         for digest in np.ascontiguousarray(digests).view("V32").ravel().tolist():
             content = hashlib.sha256(content + digest).digest()
         self._journal.content = content.hex()
         ledger.documents_kept += len(digests)
-        self._texts.append(texts)
-        self._column.add(tokens)
+        if not len(digests):
+            return
+        if self._texts is None:
+            name = f"text-{len(self._journal.shards):05d}.arrow"
+            self._texts = TextWriter(self._out / name, keep=self._options.keep_text)
+        self._texts.add(texts)
+        self._column.add(tokens, count_numbers(texts[SENTENCES].flat))
         self._held_bytes += int(sizes[kept].sum())
 
     def _write_shard(self) -> None:
-        if self._held_bytes == 0:
+        if self._texts is None:
             return
         journal = self._journal
-        journal.shards.append(write_text(self._out / f"text-{len(journal.shards):05d}.arrow", self._texts))
-        self._column.write(self._texts)
+        journal.shards.append(self._texts.close())
+        self._texts = None
+        self._column.write()
         journal.tokens, journal.token_shards = self._column.ledger, self._column.shards
         if self._seen:
             self._seen.save(self._out / seen_name(len(journal.shards) - 1))
-        self._texts, self._held_bytes = [], 0
+        self._held_bytes = 0
 
     def _finish(self, read: Ledger) -> None:
         shards = self._journal.shards
@@ -205,6 +215,7 @@ class Builder:
             language=self._options.language,
             sentence_rule=self._options.sentences,
             word_rule="rjieba" if self._options.language == "zh" else "vocabulary",
+            has_text=self._options.keep_text,
             fingerprint=self._journal.content,
             shards=shards,
             columns=[self._column.finish(ledger)],

@@ -1,4 +1,4 @@
-"""Documents on their way to the workers, in chunks of about a million characters.
+"""Documents on their way to the workers, in chunks of about 250,000 characters.
 
 What is in a chunk depends on the input alone, never on who works on it.  Each chunk knows its place: a build that was
 interrupted reads the source it was in again, up to that place, and goes on with the next chunk.
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from maskwright.corpus.document import Document
 from maskwright.corpus.ledger import Ledger
-from maskwright.corpus.read import Document
 from maskwright.errors import InputError
 
 __all__ = ["CHUNK_CHARS", "Chunk", "Open", "Place", "Reading"]
 
-CHUNK_CHARS = 1 << 20
+CHUNK_CHARS = 1 << 18
 
 Open = Callable[[Ledger], Iterator[Document]]
 """Reads a source from its beginning and counts into the ledger."""

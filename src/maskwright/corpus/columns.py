@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from maskwright.corpus.ledger import Ledger, TokenLedger
-from maskwright.corpus.manifest import Column, TokenShard
-from maskwright.corpus.shards import write_tokens
+from maskwright.corpus.lists import Pile, Rows
+from maskwright.corpus.manifest import Column, TokenShard, file_sha256
+from maskwright.corpus.shards import IDS, write_tokens
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["ColumnWriter"]
@@ -30,30 +30,29 @@ class ColumnWriter:
         self._unknown = tokenizer.roles.get("unk")  # byte BPE knows everything
         self.shards = list(shards)
         self.ledger = ledger or TokenLedger()
-        self._held: list[pa.RecordBatch] = []
+        self._held: dict[str, Pile] = {}
 
-    def add(self, tokens: pa.RecordBatch) -> None:
-        """Take some rows."""
-        self._held.append(tokens)
-        self.ledger.tokens_made += len(tokens.column("ids").values)
+    def add(self, tokens: Rows, sentences: int) -> None:
+        """Take some rows; ``sentences`` are those of their texts."""
+        for name, lists in tokens.items():
+            self._held.setdefault(name, Pile(lists.flat.dtype)).add(lists)
+        ids, ledger = tokens[IDS], self.ledger
+        ledger.sentences_read += sentences
+        ledger.tokens_made += len(ids.flat)
+        ledger.documents_empty += int(np.count_nonzero(ids.lengths == 0))
+        if self._unknown is not None:
+            ledger.unknown += int(np.count_nonzero(ids.flat == self._unknown))
 
-    def write(self, texts: Sequence[pa.RecordBatch]) -> None:
-        """Write the shard of all rows taken since the last one; ``texts`` are the same documents."""
+    def write(self) -> None:
+        """Write the shard of all rows taken since the last one."""
         path = self._folder / f"tokens-{self._short}-{len(self.shards):05d}.arrow"
-        self.shards.append(write_tokens(path, self._held))
+        rows = {name: pile.take() for name, pile in self._held.items()}
+        self.shards.append(write_tokens(path, rows, self._tokenizer.starts_word_V))
         ledger = self.ledger
-        for batch in texts:
-            ledger.sentences_read += len(batch.column("sentence_ends").values)
-        for batch in self._held:
-            ids = batch.column("ids")
-            ledger.documents_empty += int(np.count_nonzero(np.diff(ids.offsets.to_numpy()) == 0))
-            if self._unknown is not None:
-                ledger.unknown += int(np.count_nonzero(ids.values.to_numpy() == self._unknown))
         ledger.documents = sum(shard.documents for shard in self.shards)
         ledger.sentences_kept = sum(shard.sentences for shard in self.shards)
         ledger.sentences_without_token = ledger.sentences_read - ledger.sentences_kept
         ledger.tokens_kept = sum(shard.tokens for shard in self.shards)
-        self._held = []
 
     def finish(self, corpus: Ledger) -> Column:
         """Save the tokenizer and return the column, once its numbers agree with the corpus."""
@@ -63,6 +62,7 @@ class ColumnWriter:
         return Column(
             fingerprint=self._tokenizer.fingerprint,
             folder=folder,
+            files={path.name: file_sha256(path) for path in sorted((self._folder / folder).iterdir())},
             dtype=self._tokenizer.dtype.name,
             shards=self.shards,
             ledger=self.ledger,

@@ -1,24 +1,23 @@
 """A function over many items, in order, on the cores of this machine.
 
 At most ``processes`` + 1 items are on their way, so memory stays bounded, and results come back in the order of the items.
-With one process there is no other: the same function runs here.
+With one process there is no other: the same function runs here, and what processes need is not imported.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maskwright.errors import MaskwrightError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["WorkerDiedError", "in_order"]
 
@@ -44,11 +43,21 @@ def in_order(
     if processes <= 1 or len(first) < 2:
         for item, given in chain(first, stream):
             yield item, work(given)
-        return
+    else:
+        yield from _on_processes(work, chain(first, stream), processes)
+
+
+def _on_processes(
+    work: Callable[[Given], Result], items: Iterable[tuple[Item, Given]], processes: int
+) -> Iterator[tuple[Item, Result]]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (work,))
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     try:
-        for item, given in chain(first, stream):
+        for item, given in items:
             waiting.append((item, pool.submit(_run, given)))
             if len(waiting) > processes + 1:
                 yield _next(waiting)
@@ -81,6 +90,9 @@ def _begin(work: Callable[[Any], Any]) -> None:
 
 def _leave_with_parent() -> None:
     """A killed parent tells nobody, and a worker would wait for its next item for ever."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -29,7 +29,7 @@ class Journal(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     settings: dict[str, str]
     """What decides the bytes of the corpus, besides the input."""
     sources: list[tuple[str, int]]

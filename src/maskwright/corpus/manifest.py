@@ -1,17 +1,20 @@
 """The manifest of a corpus: what its folder holds, checked when it is read.
 
     manifest.json                 this
-    text-00000.arrow              documents: id, text, sentence_ends, for Chinese word_ends (characters)
-    tokens-<fp8>-00000.arrow      the same documents for one tokenizer: ids, starts_word, sentence_ends (tokens)
+    text-00000.arrow              documents: id, text, sentence_lengths, for Chinese word_lengths (characters)
+    tokens-<fp8>-00000.arrow      the same documents for one tokenizer: ids, sentence_lengths (tokens), see corpus/shards.py
     tokenizer-<fp8>/              that tokenizer
 
-<fp8> is the beginning of the tokenizer's fingerprint.  The manifest is written last: a folder without one is no corpus.
+<fp8> is the beginning of the tokenizer's fingerprint.  The manifest is written last: a folder without one is no corpus.  It
+holds the sha256 of every other file and, in its last line, its own: so no byte of a corpus changes unnoticed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +49,7 @@ class _Entry(BaseModel):
 
 
 class Shard(_Entry):
-    """One file with one record batch."""
+    """One file."""
 
     name: str = Field(pattern=r"^(text|tokens-[0-9a-f]{8})-[0-9]{5,}\.arrow$")
     bytes: int
@@ -60,6 +63,8 @@ class TextShard(Shard):
 
     text_bytes: int
     chars: int
+    batches: list[int]
+    """Documents by the end of each record batch."""
 
 
 class TokenShard(Shard):
@@ -73,6 +78,8 @@ class Column(_Entry):
 
     fingerprint: str
     folder: str = Field(pattern=r"^tokenizer-[0-9a-f]{8}$")
+    files: dict[str, str]
+    """Name of each file of that folder → sha256."""
     dtype: Literal["uint16", "uint32"]
     shards: list[TokenShard]
     ledger: TokenLedger
@@ -85,10 +92,12 @@ class Manifest(_Entry):
     and word ends: not names, paths or shard sizes.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     language: str
     sentence_rule: SentenceRule
     word_rule: WordRule = "vocabulary"
+    has_text: bool = True
+    """Whether the texts were kept."""
     fingerprint: str
     shards: list[TextShard]
     columns: list[Column]
@@ -101,26 +110,61 @@ class Manifest(_Entry):
         if not file.is_file():
             if any(folder.glob("text-*.arrow*")):
                 raise InputError(
-                    f"corpus: {folder} holds an interrupted build. The same maskwright corpus build goes on with it; "
-                    "or remove the folder and build again."
+                    f"corpus: {folder} holds an interrupted build (no {MANIFEST}). The same maskwright corpus build goes on "
+                    "with it; or remove the folder and build again."
                 )
             raise InputError(
                 f"corpus: {folder} holds no corpus (no {MANIFEST}). Build one with: maskwright corpus build."
             )
+        content = file.read_bytes()
         try:
-            return cls.model_validate_json(file.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise DataError(
-                f"not a manifest of schema version 1 ({field}: {first['msg']}). Build the corpus again.",
-                file=file,
-            ) from error
+            return cls.model_validate_json(_unsealed(content))
+        except ValueError as error:
+            version = _version(content)
+            if version not in (None, _VERSION):
+                raise DataError(
+                    f"a manifest of schema version {version}, written by {'an older' if version < _VERSION else 'a newer'} "
+                    f"Maskwright; this one reads version {_VERSION}. Build the corpus again.",
+                    file=file,
+                ) from error
+            first = error.errors()[0] if isinstance(error, ValidationError) else None
+            why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
+            raise DataError(f"damaged ({why}). Build the corpus again.", file=file) from error
 
     def write(self, folder: Path) -> None:
-        """Write atomically."""
+        """Write atomically, sealed."""
         with new_file(folder / MANIFEST) as stream:
-            stream.write(self.model_dump_json(indent=2).encode() + b"\n")
+            stream.write(_sealed(self.model_dump_json(indent=2).encode()))
+
+
+_VERSION = 2
+_SEAL = re.compile(rb',\n  "seal": "([0-9a-f]{64})"\n}\n\Z')
+
+
+def _sealed(content: bytes) -> bytes:
+    """Add the sha256 of a JSON object's bytes as its last field."""
+    seal = hashlib.sha256(content).hexdigest()
+    return content.removesuffix(b"\n}") + f',\n  "seal": "{seal}"\n}}\n'.encode()
+
+
+def _unsealed(content: bytes) -> bytes:
+    """Return what was sealed; ValueError where that is not what is there."""
+    found = _SEAL.search(content)
+    if found is None:
+        raise ValueError("its seal is missing")
+    whole = content[: found.start()] + b"\n}"
+    if hashlib.sha256(whole).hexdigest() != found[1].decode():
+        raise ValueError("its bytes have changed since the corpus was built")
+    return whole
+
+
+def _version(content: bytes) -> int | None:
+    """The schema version that a manifest names, whatever else is wrong with it."""
+    try:
+        found = json.loads(content).get("schema_version")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from maskwright.errors import InputError
 
 __all__ = ["SHARD_BYTES", "parse_size", "share_out"]
 
-SHARD_BYTES = 32 << 20
-_FIRST_PROCESS = 150 << 20
-"""The program itself and one chunk on its way."""
-_PER_PROCESS = 140 << 20
+SHARD_BYTES = 16 << 20
+_FIRST_PROCESS = 115 << 20
+"""The program itself, its vocabulary and the chunks on their way."""
+_PER_PROCESS = 100 << 20
 """A worker: the program, its vocabulary, the words it has met, a chunk."""
-_SHARD_COPIES = 4
-"""A shard while it is written: its text and tokens as they came in, end to end, and compressed."""
+_SHARD_COPIES = 2
+"""The tokens of a shard for each byte of its text, with room to grow."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", re.IGNORECASE)

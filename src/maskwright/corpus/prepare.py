@@ -1,7 +1,8 @@
 """The slow part of a build, as one pure function of some documents: it runs wherever there is a free core.
 
 Markup taken away, cleaned, cut into sentences (and Chinese words), compared with task files, tokenised, hashed.  What comes
-back are arrays: the rows of the corpus as they will lie on the disk, and what has to be known to tell duplicates.
+back are arrays: the rows of the corpus as they will lie on the disk, and what has to be known to tell duplicates.  Arrow is
+not imported for it: that is memory in each process.
 """
 
 from __future__ import annotations
@@ -9,22 +10,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from maskwright.corpus.document import Document
 from maskwright.corpus.duplicates import band_keys, shingles, signatures
 from maskwright.corpus.ledger import Ledger
+from maskwright.corpus.lists import Lists, Rows, in_bytes, only, running_sums
 from maskwright.corpus.manifest import SentenceRule
 from maskwright.corpus.markup import plain
-from maskwright.corpus.read import Document
-from maskwright.corpus.shards import lists, strings, text_batch, token_batch
 from maskwright.corpus.shingles import WordHashes
 from maskwright.corpus.without import Without
 from maskwright.errors import DataError
-from maskwright.text.encoder import Encoder
+from maskwright.text.encoder import Encoded, Encoder
 from maskwright.text.sentences import line_ends, sentence_ends
 from maskwright.text.sound import sound
 from maskwright.text.spans import char_starts
@@ -41,13 +42,15 @@ SHINGLE = 5
 class Prepared:
     """N documents with something to keep, and what happened to the others."""
 
-    texts: pa.RecordBatch
-    tokens: pa.RecordBatch
+    texts: Rows
+    """id, text (UTF-8), sentence_lengths and for Chinese word_lengths (characters, as bytes)."""
+    tokens: Rows
+    """ids, sentence_lengths (tokens, as bytes) and for Chinese starts_word."""
     digests: NDArray[np.uint8]
     """(N, 32) sha256 over text, sentence ends and word ends."""
     bands: NDArray[np.uint64] | None
     """(N, bands, 2) of the MinHash signature, where near duplicates are looked for."""
-    shingles: pa.ListArray | None
+    shingles: Lists | None
     """The 32-bit shingles of each document, sorted."""
     ledger: Ledger
 
@@ -89,35 +92,25 @@ class Preparation:
         ledger = Ledger()
         rows = [row for document in documents if (row := self._row(document, ledger)) is not None]
         contents = [row.text.encode() for row in rows]
-        ends = np.fromiter((end for row in rows for end in _byte_ends(row)), np.int64)
         sizes = np.array([len(content) for content in contents], np.int64)
-        begins = np.cumsum(sizes) - sizes
-        sentences = np.array([len(row.ends) for row in rows], np.int64)
-        words = None
+        words = [_bytes_at(content, np.array(row.words)) for content, row in zip(contents, rows, strict=True)]
+        tokens = _tokenise(
+            self._encoder, contents, [_byte_ends(row) for row in rows], words if self._language == "zh" else None
+        )
+        with_token = tokens["ids"].lengths > 0
+        texts = {
+            "id": Lists.of_bytes([row.id.encode() for row in rows]),
+            "text": Lists.of_bytes(contents),
+            "sentence_lengths": _lengths([row.ends for row in rows]),
+        }
         if self._language == "zh":
-            words = np.concatenate(
-                [
-                    begin + _word_bytes(content, row.words)
-                    for begin, content, row in zip(begins, contents, rows, strict=True)
-                ]
-                or [np.empty(0, np.int64)]
-            )
-        encoded = self._encoder.encode(b"".join(contents), ends + np.repeat(begins, sentences), words)
-        by_document = np.cumsum(sentences)
-        with_token = np.diff(np.append(0, encoded.ends)[np.append(0, by_document)]) > 0
-        tokens = token_batch(encoded.ids, encoded.starts, encoded.ends, by_document)
+            texts["word_lengths"] = _lengths([row.words for row in rows])
         if not with_token.all():
             for place in np.flatnonzero(~with_token).tolist():
                 self._drop("no token", rows[place].id, int(sizes[place]), ledger)
             kept = np.flatnonzero(with_token).tolist()
             rows, contents = [rows[place] for place in kept], [contents[place] for place in kept]
-            tokens = tokens.filter(pa.array(with_token))
-        texts = text_batch(
-            strings([row.id.encode() for row in rows]),
-            strings(contents),
-            lists([np.array(row.ends, np.int32) for row in rows]),
-            lists([np.array(row.words, np.int32) for row in rows]) if self._language == "zh" else None,
-        )
+            tokens, texts = only(tokens, with_token), dict(only(texts, with_token))
         digests = [_digest(content, row) for content, row in zip(contents, rows, strict=True)]
         bands, sets = self._signatures(rows) if self._near else (None, None)
         return Prepared(texts, tokens, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32), bands, sets, ledger)
@@ -162,11 +155,10 @@ class Preparation:
         ledger.documents_dropped[reason] += 1
         ledger.bytes_dropped[reason] += size
 
-    def _signatures(self, rows: list[_Row]) -> tuple[NDArray[np.uint64], pa.ListArray]:
+    def _signatures(self, rows: list[_Row]) -> tuple[NDArray[np.uint64], Lists]:
         sets = [shingles(row.hashes, SHINGLE) for row in rows if row.hashes is not None]
-        return band_keys(signatures(sets)), lists(
-            [np.unique((each >> np.uint64(32)).astype(np.uint32)) for each in sets]
-        )
+        short = [np.unique((each >> np.uint64(32)).astype(np.uint32)) for each in sets]
+        return band_keys(signatures(sets)), Lists.of(short, np.uint32)
 
 
 def _preparation(tokenizer: Tokenizer, language: str, rule: SentenceRule, *rest: Any) -> Preparation:
@@ -184,47 +176,84 @@ class Tokenisation:
     def __reduce__(self) -> Any:
         return Tokenisation, (self._tokenizer,)
 
-    def __call__(self, texts: pa.RecordBatch) -> pa.RecordBatch:
+    def __call__(self, texts: Rows) -> Rows:
         """Tokenise rows of a text shard; a document without a token stays, with no sentence."""
-        contents = [text.encode() for text in texts.column("text").to_pylist()]
-        ends = texts.column("sentence_ends").to_pylist()
-        begins = np.cumsum([0, *map(len, contents)])
-        byte_ends = [
-            _bytes_at(content, np.array(each)) + begin
-            for content, each, begin in zip(contents, ends, begins, strict=False)
-        ]
-        words = None
-        if "word_ends" in texts.schema.names:
-            stored = texts.column("word_ends").to_pylist()
-            words = np.concatenate(
-                [
-                    _word_bytes(content, each) + begin
-                    for content, each, begin in zip(contents, stored, begins, strict=False)
-                ]
-            )
-        encoded = self._encoder.encode(b"".join(contents), np.concatenate(byte_ends), words)
-        return token_batch(encoded.ids, encoded.starts, encoded.ends, np.cumsum([len(each) for each in ends]))
+        numbers = range(len(texts["text"]))
+        contents = [texts["text"][number].tobytes() for number in numbers]
+        ends, words = (
+            [
+                _bytes_at(content, running_sums(texts[name][number]))
+                for content, number in zip(contents, numbers, strict=True)
+            ]
+            if name in texts
+            else None
+            for name in ("sentence_lengths", "word_lengths")
+        )
+        assert ends is not None
+        return _tokenise(self._encoder, contents, ends, words)
 
 
-def _byte_ends(row: _Row) -> list[int]:
+def _tokenise(
+    encoder: Encoder,
+    contents: Sequence[bytes],
+    ends: Sequence[NDArray[np.int64]],
+    words: Sequence[NDArray[np.int64]] | None,
+) -> Rows:
+    """Return rows of a token shard; a sentence without a token is left out.
+
+    ends, words: for each text the byte after each sentence, and for Chinese after each word.
+    """
+    sizes = np.cumsum([len(content) for content in contents], dtype=np.int64)
+    begins = np.append(0, sizes)[:-1]
+    encoded = encoder.encode(
+        b"".join(contents),
+        _shifted(ends, begins),
+        sizes,
+        None if words is None else _shifted(words, begins),
+    )
+    return _token_rows(encoded, np.cumsum([len(each) for each in ends], dtype=np.int64))
+
+
+def _token_rows(encoded: Encoded, document_ends: NDArray[np.int64]) -> Rows:
+    """Return rows of a token shard; document_ends: (N,) sentences by the end of each document."""
+    lengths = np.diff(encoded.ends, prepend=0)
+    kept = lengths > 0
+    by_document = np.append(0, encoded.ends)[document_ends]
+    rows = {
+        "ids": Lists(encoded.ids, by_document),
+        "sentence_lengths": in_bytes(lengths[kept], np.append(0, np.cumsum(kept))[document_ends]),
+    }
+    return rows if encoded.starts is None else {**rows, "starts_word": Lists(encoded.starts, by_document)}
+
+
+def _shifted(places: Sequence[NDArray[np.int64]], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    moved = [each + begin for each, begin in zip(places, begins, strict=True)]
+    return np.concatenate([np.empty(0, np.int64), *moved])
+
+
+def _lengths(ends: Sequence[list[int]]) -> Lists:
+    flat = np.fromiter(chain.from_iterable(ends), np.int64)
+    by_document = np.cumsum([len(each) for each in ends], dtype=np.int64)
+    begins = np.append(0, flat)[:-1]
+    begins[np.append(0, by_document)[:-1]] = 0
+    return in_bytes(flat - begins, by_document)
+
+
+def _byte_ends(row: _Row) -> NDArray[np.int64]:
     if row.text.isascii():
-        return row.ends
+        return np.array(row.ends, np.int64)
     ends, begin, at = [], 0, 0
     for end in row.ends:
         at += len(row.text[begin:end].encode())
         ends.append(at)
         begin = end
-    return ends
+    return np.array(ends, np.int64)
 
 
 def _bytes_at(content: bytes, chars: NDArray[np.int64]) -> NDArray[np.int64]:
-    if content.isascii():
-        return chars
+    if content.isascii() or not len(chars):
+        return chars.astype(np.int64)
     return char_starts(np.frombuffer(content, np.uint8))[chars]
-
-
-def _word_bytes(content: bytes, words: list[int]) -> NDArray[np.int64]:
-    return _bytes_at(content, np.array(words, np.int64))
 
 
 def _cut_out(text: str, ends: list[int], cut: NDArray[np.bool_]) -> tuple[str, list[int]]:

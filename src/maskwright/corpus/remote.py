@@ -12,8 +12,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import fsspec
-
 from maskwright.corpus.manifest import MANIFEST
 from maskwright.errors import InputError
 
@@ -33,6 +31,8 @@ class Target:
     """
 
     def __init__(self, url: str) -> None:
+        import fsspec  # some 8 MB, for URLs alone
+
         try:
             self._system, self._path = fsspec.core.url_to_fs(url.rstrip("/"))
         except (ImportError, ValueError) as error:

@@ -31,10 +31,11 @@ _LANGUAGES = {
 def foreign_letters(corpus: Corpus) -> tuple[float, str] | None:
     """Return the share of letters that are not of the corpus's language, and the script that most letters are of.
 
-    Goes by some documents from all over the corpus; None where the language is not known here, or no letter was found.
+    Goes by some documents from all over the corpus; None where the language is not known here, no
+    letter was found or no text was kept.
     """
     expected = next((names for names, codes in _LANGUAGES.items() if corpus.language in codes.split()), None)
-    if expected is None or not corpus.documents:
+    if expected is None or not corpus.documents or not corpus.has_text:
         return None
     some = np.unique(np.linspace(0, corpus.documents - 1, _DOCUMENTS).astype(np.int64)).tolist()
     letters = [char for number in some for char in corpus.text(number)[1][:_CHARS] if char.isalpha()]

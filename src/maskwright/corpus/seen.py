@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from maskwright.corpus.duplicates import similar
+from maskwright.corpus.lists import Lists
 from maskwright.corpus.manifest import new_file
 from maskwright.corpus.prepare import Prepared
 from maskwright.text.table import Table, room
@@ -32,14 +32,14 @@ class _Pool:
         self._ends = room((1 << 12,), np.int64, folder)
         self._count = 0
 
-    def add(self, lists: pa.ListArray) -> None:
-        flat, lengths = lists.values.to_numpy(), np.diff(lists.offsets.to_numpy())
+    def add(self, lists: Lists) -> None:
+        flat, ends = lists.flat, lists.ends
         begin = self._used()
         self._flat = self._with_room(self._flat, begin, len(flat))
-        self._ends = self._with_room(self._ends, self._count, len(lengths))
+        self._ends = self._with_room(self._ends, self._count, len(ends))
         self._flat[begin : begin + len(flat)] = flat
-        self._ends[self._count : self._count + len(lengths)] = begin + np.cumsum(lengths)
-        self._count += len(lengths)
+        self._ends[self._count : self._count + len(ends)] = begin + ends
+        self._count += len(ends)
 
     def __getitem__(self, number: int) -> NDArray[np.uint32]:
         begin = self._ends[number - 1] if number else 0
@@ -71,7 +71,7 @@ class Seen:
         self._first = room((0,), np.int64, None)
         self._folder = folder
         self._documents = 0
-        self._new: list[tuple[NDArray[np.uint8], NDArray[np.uint64] | None, pa.ListArray | None]] = []
+        self._new: list[tuple[NDArray[np.uint8], NDArray[np.uint64] | None, Lists | None]] = []
 
     def decide(self, prepared: Prepared) -> dict[str, NDArray[np.bool_]]:
         """Return reason -> which of these documents are to be dropped for it, (N,)."""
@@ -79,7 +79,7 @@ class Seen:
         return self._decide(prepared.digests, prepared.bands, prepared.shingles)
 
     def _decide(
-        self, digests: NDArray[np.uint8], bands: NDArray[np.uint64] | None, sets: pa.ListArray | None
+        self, digests: NDArray[np.uint8], bands: NDArray[np.uint64] | None, sets: Lists | None
     ) -> dict[str, NDArray[np.bool_]]:
         known = len(self._texts)
         numbers = self._texts.number(np.ascontiguousarray(digests[:, :16]).view("<u8"))
@@ -89,11 +89,11 @@ class Seen:
         found = {DUPLICATE: ~first}
         if bands is not None and sets is not None:
             near = np.zeros(len(digests), np.bool_)
-            near[first] = self._near_ones(bands[first], sets.filter(pa.array(first)))
+            near[first] = self._near_ones(bands[first], sets.only(first))
             found[NEAR_DUPLICATE] = near
         return found
 
-    def _near_ones(self, bands: NDArray[np.uint64], sets: pa.ListArray) -> NDArray[np.bool_]:
+    def _near_ones(self, bands: NDArray[np.uint64], sets: Lists) -> NDArray[np.bool_]:
         count, known = len(bands), len(self._bands)
         numbers = self._bands.number(bands.reshape(-1, 2)).reshape(count, -1)
         self._sets.add(sets)
@@ -120,8 +120,8 @@ class Seen:
         values = {"digests": np.concatenate(digests)}
         if self._near is not None:
             values["bands"] = np.concatenate(bands)
-            values["shingles"] = np.concatenate([each.values.to_numpy() for each in sets])
-            values["lengths"] = np.concatenate([np.diff(each.offsets.to_numpy()) for each in sets])
+            values["shingles"] = np.concatenate([each.flat for each in sets])
+            values["lengths"] = np.concatenate([each.lengths for each in sets])
         with new_file(path) as stream:
             np.savez(stream, **values)  # type: ignore[arg-type]
         self._new = []
@@ -132,6 +132,5 @@ class Seen:
             bands = sets = None
             if self._near is not None:
                 bands = saved["bands"]
-                ends = np.append(0, np.cumsum(saved["lengths"])).astype(np.int32)
-                sets = pa.ListArray.from_arrays(pa.array(ends), pa.array(saved["shingles"]))
+                sets = Lists(saved["shingles"], np.cumsum(saved["lengths"]))
             self._decide(saved["digests"], bands, sets)

@@ -8,23 +8,36 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from maskwright.corpus.ledger import Ledger
+from maskwright.corpus.lists import Rows, numbers_by, running_sums
 from maskwright.corpus.manifest import Column, Manifest, Shard, TextShard, file_sha256
 from maskwright.corpus.manifest import TokenShard as TokenEntry
-from maskwright.corpus.shards import TEXT_COLUMNS, TOKEN_COLUMNS, read_batch
+from maskwright.corpus.shards import TokenFile, read_texts, read_tokens
 from maskwright.errors import DataError, InputError
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["Corpus", "TokenColumn", "TokenShard"]
+__all__ = ["Corpus", "StoredDocument", "TokenColumn", "TokenShard"]
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """One document as a corpus keeps it."""
+
+    id: str
+    text: str
+    sentence_ends: list[int]
+    """The character after each sentence."""
+    word_ends: list[int] | None
+    """The character after each word, where the vocabulary does not say where words begin."""
 
 
 class TokenShard:
@@ -43,46 +56,36 @@ class TokenShard:
         self.first_token, self.first_document, self.first_sentence = first_token, first_document, first_sentence
 
     @cached_property
-    def _batch(self) -> pa.RecordBatch:
-        return read_batch(self.path, TOKEN_COLUMNS, self.documents)
+    def _file(self) -> TokenFile:
+        return read_tokens(self.path, self.documents)
 
     @cached_property
     def ids(self) -> NDArray[np.unsignedinteger[Any]]:
         """(tokens,) ids of the shard, in the file's memory."""
-        values: NDArray[np.unsignedinteger[Any]] = self._batch.column("ids").values.to_numpy(zero_copy_only=True)
-        return values
+        return self._file.ids
 
     @cached_property
     def document_ends(self) -> NDArray[np.int32]:
         """(documents,) sentences of the shard by the end of each document."""
-        return self._offsets("sentence_ends")
+        return numbers_by(self._file.lengths, self._file.length_ends)
 
     @cached_property
     def sentence_ends(self) -> NDArray[np.int32]:
         """(sentences,) tokens of the shard by the end of each sentence."""
-        token_ends = self._offsets("ids")
-        within: NDArray[np.int32] = self._batch.column("sentence_ends").values.to_numpy(zero_copy_only=True)
-        begins = np.concatenate([np.zeros(1, np.int32), token_ends[:-1]])
-        ends: NDArray[np.int32] = within + np.repeat(begins, np.diff(self.document_ends, prepend=np.int32(0)))
-        return ends
-
-    @cached_property
-    def _word_bits(self) -> NDArray[np.uint8]:
-        values = self._batch.column("starts_word").values
-        return np.frombuffer(values.buffers()[1], dtype=np.uint8)
+        return running_sums(self._file.lengths, np.int32)
 
     def starts_word(self, begin: int, end: int) -> NDArray[np.bool_]:
         """(end - begin,) whether each token begins a word; positions within the shard."""
+        word_bits = self._file.word_bits
+        if word_bits is None:
+            starts: NDArray[np.bool_] = self._file.starts_V[self.ids[begin:end]]
+            return starts
         first = begin // 8
-        bits = np.unpackbits(self._word_bits[first : (end + 7) // 8], bitorder="little")
+        bits = np.unpackbits(word_bits[first : (end + 7) // 8], bitorder="little")
         return bits[begin - 8 * first : end - 8 * first].view(np.bool_)
 
-    def _offsets(self, column: str) -> NDArray[np.int32]:
-        ends: NDArray[np.int32] = self._batch.column(column).offsets.to_numpy(zero_copy_only=True)[1:]
-        return ends
-
     def __getstate__(self) -> dict[str, Any]:
-        mapped = ("_batch", "ids", "document_ends", "sentence_ends", "_word_bits")
+        mapped = ("_file", "ids", "document_ends", "sentence_ends")
         return {name: value for name, value in self.__dict__.items() if name not in mapped}
 
 
@@ -135,6 +138,7 @@ class Corpus:
         folder: where it is.
         fingerprint: sha256 over texts and sentence ends, whatever the folder, the files or the shards are called.
         language, sentence_rule: how sentences were found.
+        has_text: whether the texts were kept.
         documents, sentences, chars: totals of the text.
         ledger: where everything that was read went.
         fingerprints: of the tokenizers whose tokens it holds; the first is the one it was built with.
@@ -147,6 +151,7 @@ class Corpus:
             manifest.language,
             manifest.sentence_rule,
         )
+        self.has_text = manifest.has_text
         self.ledger: Ledger = manifest.ledger
         self.documents, self.sentences, self.chars = (
             self.ledger.documents_kept,
@@ -155,7 +160,7 @@ class Corpus:
         )
         self.fingerprints = [column.fingerprint for column in manifest.columns]
         self._document_ends = list(accumulate(shard.documents for shard in manifest.shards))
-        self._last_read: tuple[str, pa.RecordBatch] | None = None
+        self._last_read: tuple[tuple[str, int], Rows] | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Corpus:
@@ -173,38 +178,63 @@ class Corpus:
         return corpus
 
     def verify(self, tokenizer: Tokenizer | str | None = None) -> None:
-        """Hash every shard, or only the tokens of a tokenizer; raises DataError naming the first that was changed."""
+        """Hash every file, or only those of a tokenizer; raises DataError naming the first that was changed."""
         for shard in self._shards() if tokenizer is None else self._column(tokenizer).shards:
-            path = self.folder / shard.name
-            if file_sha256(path) != shard.sha256:
-                raise DataError("its bytes have changed since the corpus was built. Build the corpus again.", file=path)
+            _compare(self.folder / shard.name, shard.sha256)
+        for column in self.manifest.columns if tokenizer is None else [self._column(tokenizer)]:
+            self._verify_tokenizer(column)
+
+    def _verify_tokenizer(self, column: Column) -> None:
+        for name, sha256 in column.files.items():
+            _compare(self.folder / column.folder / name, sha256)
 
     def tokens(self, tokenizer: Tokenizer | str | None = None) -> TokenColumn:
         """Return the token column of a tokenizer, given itself or by fingerprint; None is the one it was built with."""
         return TokenColumn(self.folder, self._column(tokenizer))
 
     def tokenizer(self, fingerprint: str | None = None) -> Tokenizer:
-        """Load a tokenizer that the corpus was tokenised with, from its own copy."""
-        return Tokenizer.load(self.folder / self._column(fingerprint).folder)
+        """Load a tokenizer that the corpus was tokenised with, from its own copy; DataError names a file that changed."""
+        column = self._column(fingerprint)
+        self._verify_tokenizer(column)
+        return Tokenizer.load(self.folder / column.folder)
 
     def text(self, document: int) -> tuple[str, str]:
-        """Return (id, text) of a document, counted from 0."""
-        if not 0 <= document < self.documents:
-            raise InputError(f"corpus: no document {document:,}; {self.folder} holds 0 to {self.documents - 1:,}.")
-        place = bisect_right(self._document_ends, document)
+        """Return (id, text) of a document, counted from 0; InputError where there is none, or no text was kept."""
+        found = self.document(document)
+        return found.id, found.text
+
+    def document(self, number: int) -> StoredDocument:
+        """Return a document, counted from 0; InputError where there is none, or no text was kept."""
+        if not 0 <= number < self.documents:
+            raise InputError(f"corpus: no document {number:,}; {self.folder} holds 0 to {self.documents - 1:,}.")
+        place = bisect_right(self._document_ends, number)
         shard = self.manifest.shards[place]
-        batch = self._text_batch(shard)
-        row = document - (self._document_ends[place] - shard.documents)
-        return batch.column("id")[row].as_py(), batch.column("text")[row].as_py()
+        row = number - (self._document_ends[place] - shard.documents)
+        batch = bisect_right(shard.batches, row)
+        rows = self._batch(shard, batch)
+        row -= shard.batches[batch - 1] if batch else 0
+        name, text = (rows[column][row].tobytes().decode() for column in ("id", "text"))
+        sentences, words = (
+            running_sums(rows[column][row]).tolist() if column in rows else None
+            for column in ("sentence_lengths", "word_lengths")
+        )
+        return StoredDocument(name, text, sentences or [], words)
 
-    def texts(self, shard: TextShard) -> pa.RecordBatch:
-        """Return the documents of one shard: id, text, sentence_ends, for Chinese also word_ends; positions in characters."""
-        return read_batch(self.folder / shard.name, TEXT_COLUMNS, shard.documents)
+    def texts(self, shard: TextShard) -> Iterator[Rows]:
+        """Yield the documents of one shard, a batch after the other: id, text, sentence_lengths, for Chinese word_lengths."""
+        self._need_text()
+        return read_texts(self.folder / shard.name, shard.batches, range(len(shard.batches)))
 
-    def _text_batch(self, shard: TextShard) -> pa.RecordBatch:
-        # Texts are compressed by the shard, so the one unpacked last is kept.
-        if self._last_read is None or self._last_read[0] != shard.name:
-            self._last_read = (shard.name, self.texts(shard))
+    def _need_text(self) -> None:
+        if not self.has_text:
+            raise InputError(f"corpus: {self.folder} was built without its texts. Build it again with them.")
+
+    def _batch(self, shard: TextShard, batch: int) -> Rows:
+        # Texts are compressed by the batch, so the one unpacked last is kept.
+        self._need_text()
+        if self._last_read is None or self._last_read[0] != (shard.name, batch):
+            (rows,) = read_texts(self.folder / shard.name, shard.batches, range(batch, batch + 1))
+            self._last_read = ((shard.name, batch), rows)
         return self._last_read[1]
 
     def _column(self, tokenizer: Tokenizer | str | None) -> Column:
@@ -225,3 +255,10 @@ class Corpus:
         yield from self.manifest.shards
         for column in self.manifest.columns:
             yield from column.shards
+
+
+def _compare(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise DataError("missing. Build the corpus again.", file=path)
+    if file_sha256(path) != sha256:
+        raise DataError("its bytes have changed since the corpus was built. Build the corpus again.", file=path)

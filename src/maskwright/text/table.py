@@ -71,7 +71,7 @@ class Table:
         self._mask = np.uint64(slots - 1)
         self._keys = room((slots, 2), np.uint64, self._folder)
         self._numbers = room(
-            (slots,), np.int64, self._folder
+            (slots,), np.uint32, self._folder
         )  # number + 1, so that an untouched file is an empty table
 
     def _home(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -83,7 +83,7 @@ class Table:
         found = np.full(len(keys), -1, np.int64)
         slots, left = self._home(keys), np.arange(len(keys))
         while len(left):
-            there = self._numbers[slots]
+            there = self._numbers[slots].astype(np.int64)
             same = (self._keys[slots, 0] == keys[left, 0]) & (self._keys[slots, 1] == keys[left, 1]) & (there > 0)
             found[left[same]] = there[same] - 1
             on = (there > 0) & ~same

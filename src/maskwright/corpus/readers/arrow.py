@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from maskwright.corpus.document import Document
 from maskwright.corpus.encoding import decode
@@ -27,6 +26,8 @@ PAGE_BUFFER = 1 << 20
 def parquet(file: Opened) -> Iterator[tuple[int, Document]]:
     """Yield the text of each row."""
     with damage(file.name), file.stream.seekable_copy() as content:
+        import pyarrow.parquet as pq  # some 5 MB, for these files alone
+
         table = pq.ParquetFile(content, buffer_size=PAGE_BUFFER, pre_buffer=False)
         columns = _columns(file, table.schema_arrow)
         yield from _rows(file, table.iter_batches(ROWS, columns=columns, use_threads=False))
