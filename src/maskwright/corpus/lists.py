@@ -5,7 +5,7 @@ Plain numpy: a process that only prepares documents needs no Arrow, which takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,9 @@ class Lists:
 
     def __getitem__(self, number: int) -> NDArray[Any]:
         return self.flat[self.ends[number - 1] if number else 0 : self.ends[number]]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[number] for number in range(len(self)))
 
     @property
     def lengths(self) -> NDArray[np.int64]:

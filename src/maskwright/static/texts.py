@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from maskwright.corpus.ledger import Ledger
+from maskwright.corpus.lists import running_sums
 from maskwright.corpus.manifest import MANIFEST
 from maskwright.corpus.read import Reader
 from maskwright.corpus.sources import find_sources
@@ -65,9 +66,9 @@ class Texts:
 
     def _of_corpus(self, corpus: Corpus) -> Iterator[tuple[str, list[int] | None]]:
         for shard in corpus.manifest.shards:
-            batch = corpus.texts(shard)
-            for text, ends in zip(batch.column("text"), batch.column("sentence_ends"), strict=True):
-                yield text.as_py(), ends.as_py()
+            for rows in corpus.texts(shard):
+                for text, lengths in zip(rows["text"], rows["sentence_lengths"], strict=True):
+                    yield text.tobytes().decode("utf-8"), running_sums(lengths).tolist()
 
     def _of_files(self) -> Iterator[tuple[str, list[int] | None]]:
         ledger = Ledger()
