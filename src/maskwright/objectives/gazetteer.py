@@ -6,7 +6,7 @@ corpus, and no id ever changes.  An entity is found where it begins with a word 
 them; where vocabularies write punctuation into the word before it (byte BPE, Unigram), also beside punctuation.  Of
 entities that begin at the same word the longest is taken, from left to right, without overlap.
 
-A trie in three arrays finds them: a thousand entities or a million take about the same time.
+A trie finds them: a thousand entities or a million take about the same time.
 Sun et al. 2019 (ERNIE), section 3.2, https://arxiv.org/abs/1904.09223
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,9 @@ def read_entities(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise InputError(f"{path}: no such gazetteer. It is a text file with one entity a line.")
     if path.stat().st_size > _MOST_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes is too much for a gazetteer; the most is {_MOST_BYTES:,}.")
+        raise InputError(
+            f"{path}: {path.stat().st_size:,} bytes is too much for a gazetteer; the most is {_MOST_BYTES:,}."
+        )
     with path.open("rb") as file:
         for number, data in enumerate(file, start=1):
             try:
@@ -59,12 +62,10 @@ class Gazetteer:
 
     first_V: NDArray[np.int32]
     """(V,) the node behind an entity's first piece, 0 where none begins so."""
-    edges: NDArray[np.int64]
-    """Ascending: node · V + id, for every further piece."""
-    nodes: NDArray[np.int32]
-    """The node behind each edge."""
-    ends: NDArray[np.bool_]
-    """Whether an entity ends at a node."""
+    edges: dict[int, int]
+    """node · V + id -> the node behind, for every further piece."""
+    ends: bytes
+    """1 for each node at which an entity ends."""
     apart_V: NDArray[np.bool_]
     """(V,) whether a piece is punctuation or space alone, so that an entity may begin behind it and end before it."""
     counts: dict[str, int] = field(default_factory=dict)
@@ -76,7 +77,9 @@ class Gazetteer:
         made = cls.of(read_entities(path), tokenizer)
         if not made.counts["entities"]:
             found = ", ".join(f"{count:,} {name}" for name, count in made.counts.items() if count) or "it is empty"
-            raise InputError(f"{path}: not one entity that this vocabulary can write ({found}). Give one entity a line.")
+            raise InputError(
+                f"{path}: not one entity that this vocabulary can write ({found}). Give one entity a line."
+            )
         return made
 
     @classmethod
@@ -91,23 +94,16 @@ class Gazetteer:
             else:
                 counts["empty"] += 1
         unknown, limit = tokenizer.roles.get("unk"), tokenizer.vocab_size
-        trie, ends = {}, [False]
-        variants = [_variants(tokenizer, names[at : at + 65_536]) for at in range(0, len(names), 65_536)]
-        for spellings in (each for part in variants for each in part):
+        trie = _Trie(np.zeros(limit, np.int32), {}, bytearray(1))
+        variants = (_variants(tokenizer, names[at : at + 65_536]) for at in range(0, len(names), 65_536))
+        for spellings in chain.from_iterable(variants):
             if not spellings[0] or max(map(len, spellings)) > LONGEST or unknown in spellings[0]:
                 why = "empty" if not spellings[0] else "unknown" if unknown in spellings[0] else "too long"
                 counts[why] += 1
                 continue
-            is_new = [_add(trie, ends, ids, limit) for ids in spellings]
+            is_new = [trie.add(ids) for ids in spellings]
             counts["entities" if is_new[0] else "duplicate"] += 1
-        keys = np.fromiter(trie.keys(), np.int64, len(trie))
-        values = np.fromiter(trie.values(), np.int32, len(trie))
-        order = np.argsort(keys)
-        keys, values = keys[order], values[order]
-        roots = int(np.searchsorted(keys, limit))  # node 0's edges come first
-        first_V = np.zeros(limit, np.int32)
-        first_V[keys[:roots]] = values[:roots]
-        return cls(first_V, keys[roots:], values[roots:], np.array(ends), _apart(tokenizer), counts)
+        return cls(trie.first_V, trie.edges, bytes(trie.ends), _apart(tokenizer), counts)
 
     def find(
         self, ids: NDArray[np.int64], starts: NDArray[np.bool_], special: NDArray[np.bool_]
@@ -116,42 +112,59 @@ class Gazetteer:
 
         ids, starts, special: (T,) as in ``Sample``.  A special token is in no entity.
         """
-        border = starts | special
-        loose = self.apart_V[ids]
-        border |= loose
-        border[1:] |= (loose | special)[:-1]
-        begins = np.flatnonzero(border & ~special)
-        nodes = self.first_V[ids[begins]]
-        alive = nodes > 0
-        begins, nodes = begins[alive], nodes[alive].astype(np.int64)
+        border = self.apart_V[ids] | special
+        border[1:] |= border[:-1]
+        border |= starts
+        first_T = self.first_V[ids]
+        first_T[special | ~border] = 0
+        begins = first_T.nonzero()[0]
         if not len(begins):
             return []
-        longest = np.zeros(len(begins), np.int64)
-        rows, limit, depth, length = np.arange(len(begins)), len(self.first_V), 1, len(ids)
-        while True:
-            after = begins[rows] + depth
-            complete = self.ends[nodes] & ((after == length) | border[np.minimum(after, length - 1)])
-            longest[rows[complete]] = depth
-            inside = after < length
-            rows, nodes, after = rows[inside], nodes[inside], after[inside]
-            if not len(rows) or not len(self.edges):
-                break
-            wanted = nodes * limit + ids[after]
-            at = np.minimum(np.searchsorted(self.edges, wanted), len(self.edges) - 1)
-            goes = (self.edges[at] == wanted) & ~special[after]
-            rows, nodes = rows[goes], self.nodes[at[goes]].astype(np.int64)
-            if not len(rows):
-                break
-            depth += 1
-        return list(_without_overlap(begins[longest > 0].tolist(), longest[longest > 0].tolist()))
+        follow, ends, limit, count = self.edges.get, self.ends, len(self.first_V), len(ids)
+        # A border behind the last token, and no id where a special token is: no edge leads there.
+        borders = [*border.tolist(), True]
+        here = np.where(special, -1 - limit * len(ends), ids).tolist()
+        found, done = [], 0
+        for begin, node in zip(begins.tolist(), first_T[begins].tolist(), strict=True):
+            if begin < done:
+                continue
+            at = begin + 1
+            while True:
+                if ends[node] and borders[at]:
+                    done = at
+                if at == count or not (node := follow(node * limit + here[at], 0)):
+                    break
+                at += 1
+            if done > begin:
+                found.append((begin, done))
+        return found
 
 
-def _without_overlap(begins: Sequence[int], lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
-    done = 0
-    for begin, length in zip(begins, lengths, strict=True):
-        if begin >= done:
-            done = begin + length
-            yield begin, done
+@dataclass
+class _Trie:
+    """Nodes are numbered in the order in which they are added; node 0 is the root."""
+
+    first_V: NDArray[np.int32]
+    edges: dict[int, int]
+    ends: bytearray
+
+    def add(self, ids: Sequence[int]) -> bool:
+        """Add one spelling; whether it is new."""
+        limit, node = len(self.first_V), 0
+        for number in ids:
+            edge = node * limit + number
+            behind = self.edges.get(edge, 0) if node else int(self.first_V[number])
+            if not behind:
+                behind = len(self.ends)
+                self.ends.append(0)
+                if node:
+                    self.edges[edge] = behind
+                else:
+                    self.first_V[number] = behind
+            node = behind
+        is_new = not self.ends[node]
+        self.ends[node] = 1
+        return is_new
 
 
 def _variants(tokenizer: Tokenizer, names: Sequence[str]) -> list[list[list[int]]]:
@@ -163,20 +176,6 @@ def _variants(tokenizer: Tokenizer, names: Sequence[str]) -> list[list[list[int]
     known = set(tokenizer.pieces(range(tokenizer.vocab_size)))
     before = [[tokenizer.id_of(piece)] for piece in _LINE_FEEDS if piece in known]
     return [[ids, behind, *(one + ids for one in before)] for ids, behind in zip(plain, spaced, strict=True)]
-
-
-def _add(trie: dict[int, int], ends: list[bool], ids: Sequence[int], limit: int) -> bool:
-    """Add one spelling; whether it is new.  The trie maps node · V + id to a node; node 0 is the root."""
-    node = 0
-    for number in ids:
-        edge = node * limit + number
-        node = trie.get(edge, 0)
-        if not node:
-            node = trie[edge] = len(ends)
-            ends.append(False)
-    is_new = not ends[node]
-    ends[node] = True
-    return is_new
 
 
 def _apart(tokenizer: Tokenizer) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """Masked language model: which tokens were hidden?
 
 Of the tokens of a sequence a share is chosen; of these 80 % become [MASK], 10 % a random token, 10 % stay, and all of them are
-predicted.  Devlin et al. 2019, section 3.1 and appendix A.1, https://arxiv.org/abs/1810.04805.  What is chosen together (tokens,
-words, spans, n-grams, entities) is in ``objectives.units``.
+predicted.  Devlin et al. 2019, section 3.1 and appendix A.1, https://arxiv.org/abs/1810.04805
+What is chosen together (tokens, words, spans, n-grams, entities) is in ``objectives.units``.
 Needs: any family with a masked LM head; for words of Chinese a corpus built with --language zh.   Relatives: nsp, sbo.
 
 As in BERT's published code, the number chosen is round(rate x length), special tokens counted, at least one.  Deliberate

@@ -20,6 +20,7 @@ the last one anywhere).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -58,20 +59,22 @@ class Words:
     @classmethod
     def of(cls, special: NDArray[np.bool_], starts: NDArray[np.bool_]) -> Words:
         """Find them.  A word that the sample's beginning cut, or a special token interrupts, begins there anew."""
-        begin = starts.copy()
+        begin = starts | special
         begin[0] = True
         begin[1:] |= special[:-1]
-        begin |= special
-        marks = np.flatnonzero(begin)
+        marks = begin.nonzero()[0]
+        sizes = np.empty_like(marks)
+        sizes[:-1] = marks[1:] - marks[:-1]
+        sizes[-1] = len(starts) - marks[-1]
         inside = ~special[marks]
-        return cls(marks[inside], np.diff(marks, append=len(starts))[inside])
+        return cls(marks[inside], sizes[inside])
 
     def places(self, words: NDArray[np.int64], unit: NDArray[np.int64]) -> Places:
         """Return the tokens of some words, ascending; ``unit`` numbers them."""
         sizes = self.sizes_W[words]
-        ends = np.cumsum(sizes)
+        ends = sizes.cumsum()
         total = int(ends[-1]) if len(ends) else 0
-        return np.repeat(self.begins_W[words] - ends + sizes, sizes) + np.arange(total), np.repeat(unit, sizes)
+        return (self.begins_W[words] - ends + sizes).repeat(sizes) + np.arange(total), unit.repeat(sizes)
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,9 @@ class Tokens:
 
     def __call__(self, sample: Sample, wanted: int, draw: Stream) -> Places:
         """Choose exactly ``wanted`` places, or all there are."""
-        candidates = np.flatnonzero(~sample.special)
-        places = np.sort(candidates[draw.order(len(candidates))[:wanted]])
+        candidates = (~sample.special).nonzero()[0]
+        places = candidates[draw.order(len(candidates))[:wanted]]
+        places.sort()
         return places, np.arange(len(places))
 
 
@@ -112,7 +116,8 @@ class Entities:
 
 
 def _choose(words: Words, wanted: int, draw: Stream) -> Places:
-    chosen = np.sort(_while_they_fit(draw.order(len(words.sizes_W)), words.sizes_W, wanted))
+    chosen = _while_they_fit(draw.order(len(words.sizes_W)), words.sizes_W, wanted)
+    chosen.sort()
     if len(chosen) or not len(words.sizes_W):
         return words.places(chosen, np.arange(len(chosen)))
     return np.arange(words.begins_W[0], words.begins_W[0] + wanted), np.zeros(wanted, dtype=np.int64)
@@ -120,8 +125,8 @@ def _choose(words: Words, wanted: int, draw: Stream) -> Places:
 
 def _while_they_fit(order: NDArray[np.int64], sizes_W: NDArray[np.int64], left: int) -> NDArray[np.int64]:
     """Take words in the given order while they fit; a word that would go over the number is passed over."""
-    ends = np.cumsum(sizes_W[order])
-    count = int(np.searchsorted(ends, left, "right"))
+    ends = sizes_W[order].cumsum()
+    count = int(ends.searchsorted(left, "right"))
     taken, rest = [order[:count]], order[count:]
     left -= int(ends[count - 1]) if count else 0
     while left and len(rest):
@@ -139,28 +144,29 @@ def _while_they_fit(order: NDArray[np.int64], sizes_W: NDArray[np.int64], left: 
 class Lengths:
     """How many words a span has."""
 
-    shares_L: tuple[float, ...]
+    shares_L: NDArray[np.float64]
     """Probability of 1, 2, … words."""
+
+    @cached_property
+    def _bounds(self) -> NDArray[np.float64]:
+        return self.shares_L.cumsum()[:-1]
 
     def draw(self, uniforms: NDArray[np.float64]) -> list[int]:
         """Turn numbers in [0, 1) into lengths."""
-        bounds = np.cumsum(self.shares_L)[:-1]
-        lengths: list[int] = (np.searchsorted(bounds, uniforms, "right") + 1).tolist()
+        lengths: list[int] = (self._bounds.searchsorted(uniforms, "right") + 1).tolist()
         return lengths
 
 
 def geometric(p: float, longest: int) -> Lengths:
     """P(n) ∝ (1 - p)^(n - 1) up to ``longest``: SpanBERT's p = 0.2 and 10 have the mean 3.797."""
-    return _shares((1 - p) ** np.arange(longest))
+    weights = (1 - p) ** np.arange(longest)
+    return Lengths(weights / weights.sum())
 
 
 def harmonic(longest: int) -> Lengths:
     """P(n) ∝ 1 / n up to ``longest``: ALBERT's 3 has the mean 1.636."""
-    return _shares(1 / np.arange(1.0, longest + 1))
-
-
-def _shares(weights: NDArray[np.float64]) -> Lengths:
-    return Lengths(tuple((weights / weights.sum()).tolist()))
+    weights = 1 / np.arange(1.0, longest + 1)
+    return Lengths(weights / weights.sum())
 
 
 @dataclass(frozen=True)
@@ -176,21 +182,21 @@ class Spans:
         if not count:
             return words.begins_W, words.begins_W
         # Words on a line, with a blocked place before, between and behind the stretches that special tokens part.
-        after = words.begins_W + words.sizes_W
-        gap = np.concatenate([[1], (words.begins_W[1:] > after[:-1]).astype(np.int64)])
-        line = np.arange(count) + np.cumsum(gap)
+        line = np.arange(1, count + 1)
+        line[1:] += (words.begins_W[1:] > words.begins_W[:-1] + words.sizes_W[:-1]).cumsum()
         blocked = bytearray(b"\1" * (int(line[-1]) + 2))
-        np.frombuffer(blocked, np.uint8)[line] = 0
-        ends = np.zeros(len(blocked), dtype=np.int64)
-        ends[line + 1] = words.sizes_W
-        spans, left = self._place(blocked, np.cumsum(ends).tolist(), line.tolist(), wanted, draw)
+        free = np.frombuffer(blocked, np.uint8)
+        free[line] = 0
+        sizes = np.zeros(len(blocked), dtype=np.int64)
+        sizes[line + 1] = words.sizes_W
+        spans, left = self._place(blocked, sizes.cumsum().tolist(), line.tolist(), wanted, draw)
         number = np.full(len(blocked), -1)
         for unit, (begin, end) in enumerate(spans):
             number[begin:end] = unit
         unit_W = number[line]
         if left:
-            self._fill(words, unit_W, np.frombuffer(blocked, np.uint8)[line] > 0, left, draw)
-        chosen = np.flatnonzero(unit_W >= 0)
+            self._fill(words, unit_W, free[line] > 0, left, draw)
+        chosen = (unit_W >= 0).nonzero()[0]
         if not len(chosen):
             return np.arange(words.begins_W[0], words.begins_W[0] + wanted), np.zeros(wanted, dtype=np.int64)
         return words.places(chosen, unit_W[chosen])
@@ -200,7 +206,9 @@ class Spans:
     ) -> tuple[list[tuple[int, int]], int]:
         """Lay spans until one does not fit whole any more, or no place is left; return them and the tokens left."""
         spans: list[tuple[int, int]] = []
-        count, at, lengths, uniforms = len(line), 0, [], []
+        count, at = len(line), 0
+        lengths: list[int] = []
+        uniforms: list[float] = []
         while left:
             if len(spans) == len(lengths):
                 lengths += self.lengths.draw(draw.uniforms(16))
