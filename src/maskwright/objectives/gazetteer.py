@@ -12,8 +12,9 @@ Sun et al. 2019 (ERNIE), section 3.2, https://arxiv.org/abs/1904.09223
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -68,8 +69,10 @@ class Gazetteer:
     """1 for each node at which an entity ends."""
     apart_V: NDArray[np.bool_]
     """(V,) whether a piece is punctuation or space alone, so that an entity may begin behind it and end before it."""
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int]
     """What became of the lines: lines, entities, empty, duplicate, unknown, too long."""
+    digest: str
+    """SHA-256 of the lines; a run refuses to go on with another list."""
 
     @classmethod
     def read(cls, path: Path, tokenizer: Tokenizer) -> Gazetteer:
@@ -87,8 +90,10 @@ class Gazetteer:
         """Make the trie of some lines."""
         counts = dict.fromkeys(("lines", "entities", "empty", "duplicate", "unknown", "too long"), 0)
         names: list[str] = []
+        digest = hashlib.sha256()
         for line in lines:
             counts["lines"] += 1
+            digest.update(line.encode() + b"\n")
             if line and not line.startswith("#"):
                 names.append(line)
             else:
@@ -103,7 +108,7 @@ class Gazetteer:
                 continue
             is_new = [trie.add(ids) for ids in spellings]
             counts["entities" if is_new[0] else "duplicate"] += 1
-        return cls(trie.first_V, trie.edges, bytes(trie.ends), _apart(tokenizer), counts)
+        return cls(trie.first_V, trie.edges, bytes(trie.ends), _apart(tokenizer), counts, digest.hexdigest())
 
     def find(
         self, ids: NDArray[np.int64], starts: NDArray[np.bool_], special: NDArray[np.bool_]

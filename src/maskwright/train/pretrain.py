@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from maskwright.train.calibrate import step_times
 from maskwright.train.estimate import refuse
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
-from maskwright.train.outlook import Outlook, estimate_of, look_ahead
+from maskwright.train.outlook import Outlook, estimate_of, gazetteers_of, look_ahead, masking_of
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, signs
 from maskwright.train.world import World, together
@@ -98,6 +98,7 @@ def _pretrain(
     if not resume:  # a run that is gone on with has its files already
         refuse(taken)
     found = Baselines(parts.model.tokenizer.vocab_size, reference)
+    mask_id = parts.model.tokenizer.roles.get("mask", -1)
     if tell and world.first:
         outlook = look_ahead(parts, loader, reference, taken)
         found = outlook.baselines
@@ -117,7 +118,7 @@ def _pretrain(
         steps,
         identity=_identity(config, loader, steps),
         evaluate=evaluate if batches else None,
-        start_record=_start(config, parts, reference, command),
+        start_record=_start(config, parts, reference, command, {} if resume else masking_of(loader, mask_id)),
         label="pre-training",
         world=world,
         watch=lambda records: signs(records, found, steps=steps, warmup=math.ceil(train.warmup * steps)),
@@ -140,10 +141,14 @@ def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, A
     """What a resumed run must share; where it lies, and how many processes feed it, is not part of it."""
     settings = config.model_dump(mode="json", exclude={"out", "corpus"})
     train = {name: value for name, value in settings.pop("train").items() if name not in RUNTIME}
-    return {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
+    made = {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
+    lists = [gazetteer.digest for gazetteer in gazetteers_of(loader.collator.stages)]
+    return made | ({"gazetteer": lists} if lists else {})
 
 
-def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, command: str) -> dict[str, Any]:
+def _start(
+    config: PretrainConfig, parts: Pretraining, reference: Reference, command: str, masking: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "name": "Pre-training",
         "config": config.model_dump(mode="json"),
@@ -152,6 +157,7 @@ def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, com
         "parameters": sum(p.numel() for p in parts.model.parameters()),
         "ledger": parts.corpus.ledger.accounts(),
         "data": parts.corpus.fingerprint,
+        "masking": masking,
         "reference": {"unigram entropy": round(reference.entropy, 3)},
         "accuracy_reference": {"most frequent token": reference.most_frequent},
     }
