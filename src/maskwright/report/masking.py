@@ -13,7 +13,7 @@ __all__ = ["masking_rows"]
 def masking_rows(facts: Mapping[str, Any]) -> dict[str, str]:
     """Return name and value of each fact of a ``masking`` record; empty where nothing is hidden.
 
-    Holds what ``objectives.measure`` finds, and under ``gazetteer`` what became of its lines and how often its entities were found.
+    Holds what ``objectives.measure`` finds; under ``gazetteer`` what became of its lines, and how often entities were found.
     """
     if not facts:
         return {}
