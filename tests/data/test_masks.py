@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framed import framed
 from maskwright.data.batch import Sample
 from maskwright.keys import Key
 from maskwright.objectives.mlm import HideTokens, MlmConfig
@@ -25,7 +26,7 @@ def samples(draw: st.DrawFn) -> Sample:
         starts[0] = draw(st.booleans())  # a segment that was cut may begin within a word
         ids = draw(st.integers(0, 2**32)) + np.arange(len(starts)) * 7919
         segments.append((FIRST + ids % (PIECES - FIRST), starts))
-    return Sample.of(segments, CLS, SEP, number=draw(st.integers(0, 2**40)))
+    return framed(segments, CLS, SEP, number=draw(st.integers(0, 2**40)))
 
 
 CONFIGS = st.builds(
@@ -97,7 +98,7 @@ def test_units_of_words_keep_words_whole_and_leave_none_that_would_fit(
 def words(count: int, number: int = 0, pieces: int = 1) -> Sample:
     """One segment of random words of so many pieces."""
     ids = np.random.default_rng(number).choice(ORDINARY, count * pieces)
-    return Sample.of([(ids, np.arange(count * pieces) % pieces == 0)], CLS, SEP, number)
+    return framed([(ids, np.arange(count * pieces) % pieces == 0)], CLS, SEP, number)
 
 
 @pytest.mark.parametrize("unit", ["token", "word", "ngram", "span"])
@@ -185,7 +186,7 @@ def test_every_place_is_about_as_likely(unit: str) -> None:
 
 
 def test_masks_are_fresh_each_epoch_and_the_same_for_the_same_key() -> None:
-    sample = Sample.of([(ORDINARY[:100], np.ones(100, bool))], CLS, SEP, 7)
+    sample = framed([(ORDINARY[:100], np.ones(100, bool))], CLS, SEP, 7)
     hide = HideTokens(MlmConfig(), MASK, ORDINARY)
     one, same, other = (hide(sample, Key(0, epoch, 7)).ids.tolist() for epoch in (0, 0, 1))
     assert one == same
@@ -205,6 +206,6 @@ def test_static_masks_are_those_of_the_text_in_every_epoch_and_at_every_place() 
 
 @pytest.mark.parametrize("unit", ["token", "word", "span", "ngram"])
 def test_a_sequence_of_one_token_still_has_a_target(unit: str) -> None:
-    sample = Sample.of([(ORDINARY[:1], np.array([True]))], CLS, SEP, 0)
+    sample = framed([(ORDINARY[:1], np.array([True]))], CLS, SEP, 0)
     places, labels = HideTokens(MlmConfig(unit=unit), MASK, ORDINARY)(sample, Key(0)).targets["mlm"]
     assert places.tolist() == [1] and labels.tolist() == [FIRST]

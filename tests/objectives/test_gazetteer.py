@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from framed import framed
 from maskwright.data.batch import Sample
 from maskwright.errors import ConfigError, DataError, InputError
 from maskwright.keys import Key
@@ -51,7 +52,7 @@ def sample(tokenizer: Tokenizer, *sentences: str, language: str = "en") -> Sampl
         in_chars = find(text, np.cumsum([len(sentence) for sentence in sentences]).tolist())
         word_ends = np.array([len(text[:end].encode()) for end in in_chars])
     encoded = Encoder(tokenizer).encode(data, ends, word_ends)
-    return Sample.of([(encoded.ids, encoded.starts)], tokenizer.cls_id, tokenizer.sep_id, 0)
+    return framed([(encoded.ids, encoded.starts)], tokenizer.cls_id, tokenizer.sep_id, 0)
 
 
 def found(tokenizer: Tokenizer, names: list[str], text: Sample) -> list[str]:
@@ -106,10 +107,10 @@ def test_entities_stop_at_special_tokens(english: Tokenizer) -> None:
     ids = np.array(english.encode("New York"))
     starts = np.ones(len(ids), bool)
     half = len(ids) // 2
-    text = Sample.of([(ids[:half], starts[:half]), (ids[half:], starts[half:])], english.cls_id, english.sep_id, 0)
+    text = framed([(ids[:half], starts[:half]), (ids[half:], starts[half:])], english.cls_id, english.sep_id, 0)
     gazetteer = Gazetteer.of(["New York"], english)
     assert gazetteer.find(text.ids, text.starts_word, text.special) == []
-    joined = Sample.of([(ids, starts)], english.cls_id, english.sep_id, 0)
+    joined = framed([(ids, starts)], english.cls_id, english.sep_id, 0)
     assert gazetteer.find(joined.ids, joined.starts_word, joined.special) == [(1, 1 + len(ids))]
     bare = np.zeros(len(ids), bool)  # a sample that ends with the entity, without [SEP]
     assert gazetteer.find(ids, np.arange(len(ids)) == 0, bare) == [(0, len(ids))]

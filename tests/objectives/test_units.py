@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framed import framed
 from maskwright.data.batch import Collator, Sample
 from maskwright.keys import Key
 from maskwright.objectives.gazetteer import Gazetteer
@@ -42,7 +43,7 @@ def sample_of(encoder: Encoder, tokenizer: Tokenizer, texts: list[str], number: 
         data = text.encode()
         encoded = encoder.encode(data, np.array([len(data)]), chinese_words(text))
         segments.append((encoded.ids, encoded.starts))
-    return Sample.of(segments, tokenizer.cls_id, tokenizer.sep_id, number)
+    return framed(segments, tokenizer.cls_id, tokenizer.sep_id, number)
 
 
 def chinese_words(text: str) -> np.ndarray | None:
@@ -117,7 +118,7 @@ def test_chinese_is_hidden_by_words_where_the_corpus_stores_them(language: str, 
     characters = Tokenizer.train([text], vocab_size=100, min_frequency=1)
     column = build(tmp_path / "zh.txt", tmp_path / "corpus", characters, language=language).tokens()
     ids, starts = column.ids(0, 100), column.starts_word(0, 100)
-    sample = Sample.of([(ids, starts)], characters.cls_id, characters.sep_id, 0)
+    sample = framed([(ids, starts)], characters.cls_id, characters.sep_id, 0)
     hide = HideTokens(MlmConfig(unit="word"), characters.mask_id, np.arange(10, 60))
     country = [characters.id_of(character) for character in "中华人民共和国"]
     begin = next(n for n in range(90) if sample.ids[n : n + 7].tolist() == country)
