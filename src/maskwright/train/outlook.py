@@ -78,7 +78,8 @@ def masking_of(loader: Loader, mask_id: int) -> dict[str, Any]:
 
 def gazetteers_of(stages: Sequence[Stage]) -> list[Gazetteer]:
     """Return the lists of entities that a chain of collation goes by."""
-    return [stage.gazetteer for stage in stages if isinstance(stage, HideTokens) and stage.gazetteer is not None]
+    hiding = [getattr(stage, "hide", stage) for stage in stages]  # rtd and sbo hold one
+    return [stage.gazetteer for stage in hiding if isinstance(stage, HideTokens) and stage.gazetteer is not None]
 
 
 def _first_samples(loader: Loader) -> Iterator[tuple[Sample, Sample]]:
