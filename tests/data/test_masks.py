@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from framed import framed
 from maskwright.data.batch import Sample
 from maskwright.keys import Key
+from maskwright.objectives import units
 from maskwright.objectives.mlm import HideTokens, MlmConfig
 
 CLS, SEP, MASK, FIRST, PIECES = 2, 3, 4, 5, 300
@@ -140,11 +141,14 @@ def moments(shares: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("unit", "shares", "mean"), [("span", SPAN, 3.797), ("ngram", NGRAM, 1.636)])
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_lengths_are_distributed_as_in_the_paper(unit: str, shares: np.ndarray, mean: float, pieces: int) -> None:
+@pytest.mark.parametrize(("pieces", "tries"), [(1, 16), (3, 16), (1, 0)])
+def test_lengths_are_distributed_as_in_the_paper(
+    unit: str, shares: np.ndarray, mean: float, pieces: int, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "_TRIES", tries)  # without a try, each place is drawn from a list of all that are left
     hide = HideTokens(MlmConfig(unit=unit), MASK, ORDINARY)
     lengths = []
-    for number in range(6):  # so long that the last span of each, which is cut to fit, does not count
+    for number in range(6 if tries else 2):  # so long that the last span of each, which is cut to fit, does not count
         places = hide(words(15_000, number, pieces), Key(3, 0, number)).targets["mlm"][0]
         assert len(places) == round(0.15 * (15_000 * pieces + 2)) // pieces * pieces
         bounds = np.flatnonzero(np.diff(places, prepend=-9, append=places[-1] + 9) > 1)
@@ -169,8 +173,9 @@ def test_p_and_longest_change_the_lengths() -> None:
     assert runs(MlmConfig(unit="ngram", longest=6)).max() == 6
 
 
-@pytest.mark.parametrize("unit", ["word", "span", "ngram"])
-def test_every_place_is_about_as_likely(unit: str) -> None:
+@pytest.mark.parametrize(("unit", "tries"), [("word", 16), ("span", 16), ("ngram", 16), ("span", 0)])
+def test_every_place_is_about_as_likely(unit: str, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "_TRIES", tries)
     hide = HideTokens(MlmConfig(unit=unit), MASK, ORDINARY)
     counts, rounds, length = np.zeros(102), 4000, 100
     sample = words(length)
@@ -202,6 +207,18 @@ def test_static_masks_are_those_of_the_text_in_every_epoch_and_at_every_place() 
     assert hide(elsewhere, Key(0, 5, 12)).number == 12
     places = {tuple(hide(sample, Key(seed)).targets["mlm"][0]) for seed in (0, 1) for sample in (one, other)}
     assert len(places) == 4
+
+
+def test_spans_stay_long_where_there_is_little_room_and_the_rate_is_kept() -> None:
+    hide = HideTokens(MlmConfig(rate=0.6, unit="span", p=0.01, longest=5), MASK, ORDINARY)
+    shares = []
+    for number in range(50):
+        hidden = np.zeros(102, bool)
+        hidden[hide(words(100, number), Key(0, 0, number)).targets["mlm"][0]] = True
+        assert hidden.sum() == 61
+        runs = np.diff(np.flatnonzero(np.diff(hidden.astype(int), prepend=0)))[::2]
+        shares.append((runs >= 3).mean())
+    assert np.mean(shares) > 0.53  # without a list of the places that are left it is 0.46
 
 
 @pytest.mark.parametrize("unit", ["token", "word", "span", "ngram"])

@@ -96,9 +96,10 @@ def test_accents_and_emoji_are_matched_as_the_tokenizer_writes_them(english: Tok
 
 def test_chinese_entities_are_matched_on_the_words_that_the_corpus_stores(characters: Tokenizer) -> None:
     text = "中华人民共和国成立于1949年。我爱北京😀天安门。"
-    assert found(characters, ["北京", "天安门", "中华人民共和国", "华人"], sample(characters, text, language="zh")) == [
+    assert found(characters, ["北京", "天安门", "中华人民共和国", "华人", "共和国", "中华"], sample(characters, text, language="zh")) == [
         "中华人民共和国", "北京", "天安门",
     ]  # fmt: skip
+    assert found(characters, ["共和国", "中华"], sample(characters, text, language="zh")) == []
     # Without word ends every character is a word, and the shorter name is found in the longer one.
     assert found(characters, ["华人"], sample(characters, text)) == ["华人"]
 

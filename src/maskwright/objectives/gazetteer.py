@@ -115,20 +115,18 @@ class Gazetteer:
     ) -> list[tuple[int, int]]:
         """Return where the entities of a sample are: (begin, end) places, ascending, without overlap.
 
-        ids, starts, special: (T,) as in ``Sample``.  A special token is in no entity.
+        ids, starts, special: (T,) as in ``Sample``.  A special token is in no entity, for no text has its id.
         """
         border = self.apart_V[ids] | special
         border[1:] |= border[:-1]
         border |= starts
         first_T = self.first_V[ids]
-        first_T[special | ~border] = 0
+        first_T[~border] = 0
         begins = first_T.nonzero()[0]
         if not len(begins):
             return []
         follow, ends, limit, count = self.edges.get, self.ends, len(self.first_V), len(ids)
-        # A border behind the last token, and no id where a special token is: no edge leads there.
-        borders = [*border.tolist(), True]
-        here = np.where(special, -1 - limit * len(ends), ids).tolist()
+        borders, here = [*border.tolist(), True], ids.tolist()  # behind the last token too
         found, done = [], 0
         for begin, node in zip(begins.tolist(), first_T[begins].tolist(), strict=True):
             if begin < done:
