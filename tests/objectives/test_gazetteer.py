@@ -74,6 +74,11 @@ def test_the_longest_entity_is_taken_and_case_is_the_tokenizers_business(english
         assert whole == ["newyork", "newyorkcity", "newyork", "jean-luc", *lower, "york"]
 
 
+def test_an_entity_is_found_at_the_beginning_of_any_sentence(english: Tokenizer) -> None:
+    text = sample(english, "London Bridge. ", "London Bridge.\n", "London Bridge, London Bridge")
+    assert len(found(english, ["London Bridge"], text)) == 4
+
+
 def test_an_entity_is_not_found_inside_a_word(english: Tokenizer) -> None:
     text = sample(
         english, "The Bank of England (founded in 1694) stands in London. ", "London Bridge, Londoners, not Lond."

@@ -29,8 +29,6 @@ __all__ = ["LONGEST", "Gazetteer", "read_entities"]
 LONGEST = 64
 """Tokens of the longest entity that is looked for."""
 _MOST_BYTES = 1 << 30
-_LINE_FEEDS = ("Ġ", "Ċ")
-"""Byte BPE's space and line end, which a sentence before may have left as a piece of their own."""
 
 
 def read_entities(path: Path) -> Iterator[str]:
@@ -176,9 +174,7 @@ def _variants(tokenizer: Tokenizer, names: Sequence[str]) -> list[list[list[int]
     if tokenizer.kind != "bpe":
         return [[ids] for ids in plain]
     spaced = tokenizer.encode_batch([f" {name}" for name in names])
-    known = set(tokenizer.pieces(range(tokenizer.vocab_size)))
-    before = [[tokenizer.id_of(piece)] for piece in _LINE_FEEDS if piece in known]
-    return [[ids, behind, *(one + ids for one in before)] for ids, behind in zip(plain, spaced, strict=True)]
+    return [list(both) for both in zip(plain, spaced, strict=True)]
 
 
 def _apart(tokenizer: Tokenizer) -> NDArray[np.bool_]:
