@@ -131,6 +131,14 @@ def test_labels_of_the_whole_example_are_named(tokenizer: Tokenizer) -> None:
     assert said == [f"asked of each of the {len(before.ids)} tokens"]
 
 
+def test_a_next_token_at_each_place_is_said_in_a_word(tokenizer: Tokenizer) -> None:
+    before = sample_of(tokenizer, "the string of the file")
+    after = before.with_target("causal", np.arange(len(before.ids) - 1), before.ids[1:])
+    example = example_of("", before, after, tokenizer, {})
+    assert example.answers[0].said == [f"at each of {len(before.ids) - 1} tokens the next one"]
+    assert len(example.lines) == 1
+
+
 @pytest.mark.parametrize("name", [*(entry.name for entry in OBJECTIVES), "mlm,nsp"])
 def test_every_objective_can_be_looked_at(
     name: str, small_corpus: Corpus, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

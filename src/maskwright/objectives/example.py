@@ -5,6 +5,7 @@ Nothing here knows an objective.  What a stage changed is seen by comparing; a t
     places whose labels are the ids that stood there     hidden tokens, marked in the text where they are not all of it
     one place with a small number                        a class of the whole example, named by ``Objective.classes``
     places with other ids                                what has to be said at each place, such as the next token
+    targets of a decoder                                 the text that it has to write
 """
 
 from __future__ import annotations
@@ -53,9 +54,14 @@ def example_of(
                 is_kept = after.ids[place] == before.ids[place]
                 marks[place] = "masked" if after.ids[place] == mask_id else "kept" if is_kept else "random"
             answers.append(_hidden(name, places, before, marks, tokenizer))
+        elif _is_next(places, labels, after):
+            answers.append(Answer(name, [f"at each of {len(places):,} tokens the next one"]))
         else:
             shown = zip(_words(after.ids[places], tokenizer), _words(labels, tokenizer), strict=True)
             answers.append(Answer(name, [f"{at} → {said}" for at, said in shown]))
+    decoder = getattr(after, "decoder", None)  # of an encoder-decoder: what has to be written
+    for name, (_, labels) in decoder.targets.items() if decoder is not None else ():
+        answers.append(Answer(name, [_words_together(labels, tokenizer)]))
     seen = _shown(after.ids, marks, before.ids if same else after.ids, tokenizer)
     if same and not (before.ids != after.ids)[[mark == "plain" for mark in marks]].any():
         return Example(title, [Line("", seen)], answers)
@@ -66,6 +72,11 @@ def example_of(
 
 def _is_class(places: NDArray[np.int64], labels: NDArray[np.generic], before: Sample) -> bool:
     return len(places) == 1 and bool(before.special[places[0]]) and int(labels[0]) != int(before.ids[places[0]])
+
+
+def _is_next(places: NDArray[np.int64], labels: NDArray[np.generic], after: Sample) -> bool:
+    inside = places + 1 < len(after.ids)
+    return len(places) > 1 and bool((after.ids[places[inside] + 1] == labels[inside]).all())
 
 
 def _hidden(
@@ -94,6 +105,12 @@ def _stretches(places: Iterable[int], marks: Sequence[Mark]) -> list[list[int]]:
 def _words(ids: NDArray[np.generic], tokenizer: Tokenizer) -> list[str]:
     """Each id as text of its own."""
     return [_text([int(number)], [piece], tokenizer) for number, piece in _with_pieces(ids, tokenizer)]
+
+
+def _words_together(ids: NDArray[np.int64], tokenizer: Tokenizer) -> str:
+    marks: list[Mark] = ["special" if number in tokenizer.special_ids else "plain" for number in ids.tolist()]
+    shown = _shown(ids, marks, ids, tokenizer)
+    return "".join(" " * (at > 0 and one.space) + one.text for at, one in enumerate(shown))
 
 
 def _with_pieces(ids: NDArray[np.generic], tokenizer: Tokenizer) -> list[tuple[int, str]]:

@@ -69,18 +69,16 @@ def examples_of(
     ConfigError for objectives and options that do not go together, InputError for a corpus that gives no example.
     """
     objective = make_objective(names, options)
-    family, positions = _family_for(objective), max(length, EncoderConfig().positions)
     config = {
         "corpus": folder,
         "out": Path(),  # nothing is written
         "objectives": names,
         "objective": {name: dict(values) for name, values in options.items()},
-        "encoder": {"family": family, "layers": 1, "width": 16, "heads": 1, "positions": positions},
         "length": length,
         "held_out": 0.0,
         "train": {"seed": seed},
     }
-    parts = Pretraining.of(PretrainConfig.of(config))
+    parts = _carried(objective, config, max(length, EncoderConfig().positions))
     chosen = np.sort(Key(seed).stream("corpus.examples").order(parts.column.documents)[:_DOCUMENTS])
     source, stages, key = parts.source(chosen), parts.collator().stages, Key(seed)
     plan = source.plan(Budget(examples=1), key)
@@ -105,9 +103,14 @@ def examples_of(
     )
 
 
-def _family_for(objective: Together) -> str:
-    """The first architecture that can carry these objectives' heads."""
+def _carried(objective: Together, config: dict[str, Any], positions: int) -> Pretraining:
+    """The objectives with a tiny model of the first architecture that can learn them: stages are made for a model."""
+    first: ConfigError | None = None
     for entry in FAMILIES:
         if set(objective.heads) <= set(entry.load().heads):
-            return entry.name
-    raise ConfigError(f"no architecture carries all heads of {objective.name}: {', '.join(objective.heads)}")
+            encoder = {"family": entry.name, "layers": 1, "width": 16, "heads": 1, "positions": positions}
+            try:
+                return Pretraining.of(PretrainConfig.of({**config, "encoder": encoder}))
+            except ConfigError as error:
+                first = first or error
+    raise first or ConfigError(f"no architecture carries all heads of {objective.name}: {', '.join(objective.heads)}")
