@@ -109,6 +109,7 @@ class Sbo(Objective):
         super().__init__()
         self.config, self._mlm = config, Mlm(config.mlm)
         self.boundary: _Boundary | None = None
+        self.share = 2 * config.mlm.rate  # of the tokens, at which the vocabulary is scored
 
     @property
     def parts(self) -> tuple[str, ...]:
