@@ -179,11 +179,17 @@ def test_entities_and_words_are_hidden_whole_and_at_the_same_rate(english: Token
 
 
 def test_where_no_entity_fits_its_words_are_hidden(english: Tokenizer) -> None:
-    text = sample(english, "New York")
-    gazetteer = Gazetteer.of(["New York"], english)
+    text = sample(english, "New York City in May")
+    gazetteer = Gazetteer.of(["New York City in May"], english)
     assert gazetteer.find(text.ids, text.starts_word, text.special) == [(1, len(text.ids) - 1)]
-    hide = HideTokens(MlmConfig(unit="entity", rate=0.01), english.mask_id, np.arange(10, 20), gazetteer)
-    assert len(hide(text, Key(0)).targets["mlm"][0]) == 1
+    rate = 3 / len(text.ids)
+    hide = HideTokens(MlmConfig(unit="entity", rate=rate), english.mask_id, np.arange(10, 20), gazetteer)
+    chosen = {tuple(hide(text, Key(0, epoch)).targets["mlm"][0].tolist()) for epoch in range(30)}
+    assert len(chosen) > 1
+    words = np.cumsum(text.starts_word | text.special | np.roll(text.special, 1))
+    for places in chosen:
+        assert 1 <= len(places) <= 3
+        assert not set(words[list(places)]) & set(words[np.setdiff1d(np.arange(len(words)), places)])
 
 
 def test_a_gazetteer_travels_to_workers(english: Tokenizer) -> None:

@@ -6,10 +6,12 @@ import pytest
 from runs import config
 
 from maskwright.cli import run
+from maskwright.corpus.build import build
 from maskwright.corpus.store import Corpus
 from maskwright.errors import CheckpointError
 from maskwright.report.log import read_log
 from maskwright.report.run import run_page
+from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.pretrain import foresee, pretrain
 
 
@@ -54,3 +56,17 @@ def test_a_look_ahead_says_it_and_a_changed_gazetteer_is_refused(
     assert run([*words, *small, "--objective.mlm.unit", "span"]) == 0
     shown = capsys.readouterr().out
     assert "What is hidden" in shown and "0.0 % of them only in part" in shown
+
+
+@pytest.mark.parametrize(
+    ("language", "unit", "warned"), [("en", "word", True), ("en", "token", False), ("zh", "word", False)]
+)
+def test_chinese_without_words_is_warned_of(tmp_path: Path, language: str, unit: str, warned: bool) -> None:
+    pytest.importorskip("rjieba")
+    text = "中华人民共和国成立于1949年。北京大学的学生很多。我们爱北京天安门。\n\n" * 3 + "他们在天安门广场唱歌。" * 20
+    (tmp_path / "zh.txt").write_text(text, "utf-8")
+    tokenizer = Tokenizer.train([text], vocab_size=100, min_frequency=1)
+    corpus = build(tmp_path / "zh.txt", tmp_path / "corpus", tokenizer, language=language, keep_duplicates=True)
+    made = config(corpus.folder, tmp_path / "run", objectives="mlm", objective={"mlm": {"unit": unit}})
+    names = [found.name for found in foresee(made).findings]
+    assert ("words of one character" in names) == warned

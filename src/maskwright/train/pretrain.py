@@ -21,7 +21,8 @@ from maskwright.train.calibrate import step_times
 from maskwright.train.estimate import refuse
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
-from maskwright.train.outlook import Outlook, estimate_of, gazetteers_of, look_ahead, masking_of
+from maskwright.train.masking import gazetteers_of, masking_of
+from maskwright.train.outlook import Outlook, estimate_of, look_ahead
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, signs
 from maskwright.train.world import World, together
@@ -98,7 +99,6 @@ def _pretrain(
     if not resume:  # a run that is gone on with has its files already
         refuse(taken)
     found = Baselines(parts.model.tokenizer.vocab_size, reference)
-    mask_id = parts.model.tokenizer.roles.get("mask", -1)
     if tell and world.first:
         outlook = look_ahead(parts, loader, reference, taken)
         found = outlook.baselines
@@ -118,7 +118,7 @@ def _pretrain(
         steps,
         identity=_identity(config, loader, steps),
         evaluate=evaluate if batches else None,
-        start_record=_start(config, parts, reference, command, {} if resume else masking_of(loader, mask_id)),
+        start_record=_start(config, parts, reference, command, {} if resume else masking_of(parts, loader)),
         label="pre-training",
         world=world,
         watch=lambda records: signs(records, found, steps=steps, warmup=math.ceil(train.warmup * steps)),
