@@ -56,10 +56,6 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
     return Outlook(
         baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs),
         taken,
-        [
-            *findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs),
-            *masking_findings(parts),
-            *remarks(taken),
-        ],
+        [*odd, *masking_findings(parts), *remarks(taken)],
         masking_of(parts, loader),
     )
