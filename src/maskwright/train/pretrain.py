@@ -99,10 +99,13 @@ def _pretrain(
     if not resume:  # a run that is gone on with has its files already
         refuse(taken)
     found = Baselines(parts.model.tokenizer.vocab_size, reference)
+    masking: Mapping[str, Any] = {}
     if tell and world.first:
         outlook = look_ahead(parts, loader, reference, taken)
-        found = outlook.baselines
+        found, masking = outlook.baselines, outlook.masking
         tell(outlook)
+    elif world.first and not resume:
+        masking = masking_of(parts, loader)
     batches = parts.heldout_batches(config.held_out_tokens) if len(parts.held_documents) else []
     dtype = machine.precision(train.precision, parts.model.device)
 
@@ -118,7 +121,7 @@ def _pretrain(
         steps,
         identity=_identity(config, loader, steps),
         evaluate=evaluate if batches else None,
-        start_record=_start(config, parts, reference, command, {} if resume else masking_of(parts, loader)),
+        start_record=_start(config, parts, reference, command, masking),
         label="pre-training",
         world=world,
         watch=lambda records: signs(records, found, steps=steps, warmup=math.ceil(train.warmup * steps)),
