@@ -62,6 +62,11 @@ def test_the_reference_of_the_command_line_is_in_step() -> None:
     assert written == made.reference(), "write it anew: python docs/generate.py"
 
 
+def test_the_reference_of_the_objectives_is_in_step() -> None:
+    made = generator()
+    assert made.OBJECTIVES_PAGE.read_text("utf-8") == made.objectives(), "write it anew: python docs/generate.py"
+
+
 def anchor(heading: str) -> str:
     """As GitHub makes it of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")

@@ -67,6 +67,8 @@ class Objective(nn.Module):
     """Also of its targets in the batch and of its part of the loss."""
     heads: tuple[str, ...] = ()
     """Heads that the model must carry."""
+    classes: tuple[str, ...] = ()
+    """Names of its labels, where it asks for one class of the whole example."""
 
     def prepare(self, model: Model) -> None:
         """Give the model the heads that it lacks."""

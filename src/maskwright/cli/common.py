@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskwright.report.log import read_log
+from maskwright.report.masking import masking_rows
 from maskwright.report.run import run_page
 from maskwright.report.scores import score_rows
 from maskwright.report.terminal import console, key_values, show, sparkline, table
@@ -81,6 +82,8 @@ def show_outlook(outlook: Any) -> None:
     from maskwright.train.watch import to_beat
 
     show(key_values(rows(outlook.estimate), "What the run will take"))
+    if outlook.masking:
+        show(key_values(masking_rows(outlook.masking), "What is hidden"))
     show(key_values(to_beat(outlook.baselines), "To beat"))
     show_findings(outlook.findings)
 

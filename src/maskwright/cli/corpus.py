@@ -9,6 +9,7 @@ from typing import Any, Literal
 from cyclopts import App
 
 from maskwright.cli.common import note, show_findings
+from maskwright.errors import UsageError
 from maskwright.report.terminal import Live, bar, key_values, show, table
 
 __all__ = ["app", "show_accounts", "show_ledger", "show_summary"]
@@ -132,8 +133,19 @@ def add_tokens(folder: Path, *, tokenizer: Path, processes: int | None = None) -
 
 
 @app.command(name="show")
-def show_corpus(folder: Path, *, length: int = 128, pairs: bool = True) -> None:
+def show_corpus(
+    folder: Path,
+    *,
+    length: int = 128,
+    pairs: bool = True,
+    objective: str | None = None,
+    examples: int | None = None,
+    seed: int | None = None,
+    **options: str,
+) -> None:
     """Describe a corpus: sizes, lengths, frequent pieces, where everything that was read went, and what is wrong with it.
+
+    With --objective: some of its examples instead, as that objective would show them to a model.
 
     Parameters
     ----------
@@ -143,7 +155,20 @@ def show_corpus(folder: Path, *, length: int = 128, pairs: bool = True) -> None:
         Tokens in an example, for what of the corpus a pre-training will see.
     pairs
         Whether examples are pairs of segments (next-sentence prediction) or single ones.
+    objective
+        Names of objectives, with commas, to show examples of.
+    examples
+        How many; 3 unless given.
+    seed
+        Of documents and masks; another one shows others.
+    options
+        With --objective: its options, such as --unit span --rate 0.3.
     """
+    if objective is not None:
+        show_examples(folder, objective, options, length, 3 if examples is None else examples, seed or 0)
+        return
+    if given := [*options, *(name for name, value in (("examples", examples), ("seed", seed)) if value is not None)]:
+        raise UsageError(f"--{given[0]} is an option of examples: give --objective too, or see corpus show --help")
     from maskwright.corpus.health import findings
     from maskwright.corpus.show import summary
     from maskwright.corpus.store import Corpus
@@ -161,6 +186,20 @@ def show_corpus(folder: Path, *, length: int = 128, pairs: bool = True) -> None:
     show_findings(found)
     if not found:
         show(key_values({"warnings": "none"}))
+
+
+def show_examples(folder: Path, objective: str, options: Mapping[str, str], length: int, count: int, seed: int) -> None:
+    """Print examples of objectives, and what they hide on the whole."""
+    if count < 1:
+        raise UsageError(f"--examples {count}: at least one is needed")
+    from maskwright.report.example import draw_examples
+    from maskwright.report.masking import masking_rows
+    from maskwright.train.examples import deal_options, examples_of
+
+    found = examples_of(folder, objective, deal_options(objective, options), length=length, count=count, seed=seed)
+    show(draw_examples(found.examples, found.mask))
+    if found.masking:
+        show("", key_values(masking_rows(found.masking), "What is hidden"))
 
 
 def show_summary(facts: dict[str, Any], more: Mapping[str, object] | None = None) -> None:

@@ -15,6 +15,7 @@ from maskwright.report import page, panels
 from maskwright.report.curves import curve_sections
 from maskwright.report.history import History, mapping
 from maskwright.report.ledger import ledger_sections
+from maskwright.report.masking import masking_rows
 from maskwright.report.numbers import compact, duration, number, share
 from maskwright.report.page import Page, Section, Stat
 from maskwright.report.scores import score_sections
@@ -55,6 +56,8 @@ def run_page(
     accounts = ledger_sections(ledger or mapping(run.start.get("ledger")))
     if accounts:
         out.add(page.heading("Data"), page.paragraph("What was read, and what became of it."), *accounts)
+    if masking := masking_rows(mapping(run.start.get("masking"))):
+        out.add(page.heading("Masking"), page.key_values(masking))
     machine = {**mapping(run.start.get("machine")), **mapping(run.start.get("versions"))}
     if machine:
         out.add(page.heading("Machine"), page.key_values(machine))

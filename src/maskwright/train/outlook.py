@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from maskwright.data.loader import Loader
 from maskwright.evaluation.pretraining import Reference
 from maskwright.objectives.mlm import Mlm
 from maskwright.train.estimate import Estimate, estimate, remarks
+from maskwright.train.masking import masking_findings, masking_of
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, baselines
 
@@ -25,6 +27,8 @@ class Outlook:
     baselines: Baselines
     estimate: Estimate
     findings: list[Finding]
+    masking: Mapping[str, Any] = field(default_factory=dict)
+    """What ``masking_of`` found."""
 
 
 def estimate_of(parts: Pretraining, loader: Loader, steps: int, times: Sequence[float] = ()) -> Estimate:
@@ -48,8 +52,10 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
     """Add to an estimate what has to be beaten, and what is odd about the corpus and the run."""
     pairs = parts.pairs
     held = parts.heldout_plan()[1].columns if len(parts.held_documents) else np.zeros((0, 5), dtype=np.int64)
+    odd = findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs)
     return Outlook(
         baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs),
         taken,
-        [*findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs), *remarks(taken)],
+        [*odd, *masking_findings(parts), *remarks(taken)],
+        masking_of(parts, loader),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from maskwright.train.calibrate import step_times
 from maskwright.train.estimate import refuse
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.masking import gazetteers_of, masking_of
 from maskwright.train.outlook import Outlook, estimate_of, look_ahead
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, signs
@@ -98,10 +99,13 @@ def _pretrain(
     if not resume:  # a run that is gone on with has its files already
         refuse(taken)
     found = Baselines(parts.model.tokenizer.vocab_size, reference)
+    masking: Mapping[str, Any] = {}
     if tell and world.first:
         outlook = look_ahead(parts, loader, reference, taken)
-        found = outlook.baselines
+        found, masking = outlook.baselines, outlook.masking
         tell(outlook)
+    elif world.first and not resume:
+        masking = masking_of(parts, loader)
     batches = parts.heldout_batches(config.held_out_tokens) if len(parts.held_documents) else []
     dtype = machine.precision(train.precision, parts.model.device)
 
@@ -117,7 +121,7 @@ def _pretrain(
         steps,
         identity=_identity(config, loader, steps),
         evaluate=evaluate if batches else None,
-        start_record=_start(config, parts, reference, command),
+        start_record=_start(config, parts, reference, command, masking),
         label="pre-training",
         world=world,
         watch=lambda records: signs(records, found, steps=steps, warmup=math.ceil(train.warmup * steps)),
@@ -140,10 +144,14 @@ def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, A
     """What a resumed run must share; where it lies, and how many processes feed it, is not part of it."""
     settings = config.model_dump(mode="json", exclude={"out", "corpus"})
     train = {name: value for name, value in settings.pop("train").items() if name not in RUNTIME}
-    return {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
+    made = {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
+    lists = [gazetteer.digest for gazetteer in gazetteers_of(loader.collator.stages)]
+    return made | ({"gazetteer": lists} if lists else {})
 
 
-def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, command: str) -> dict[str, Any]:
+def _start(
+    config: PretrainConfig, parts: Pretraining, reference: Reference, command: str, masking: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "name": "Pre-training",
         "config": config.model_dump(mode="json"),
@@ -152,6 +160,7 @@ def _start(config: PretrainConfig, parts: Pretraining, reference: Reference, com
         "parameters": sum(p.numel() for p in parts.model.parameters()),
         "ledger": parts.corpus.ledger.accounts(),
         "data": parts.corpus.fingerprint,
+        "masking": masking,
         "reference": {"unigram entropy": round(reference.entropy, 3)},
         "accuracy_reference": {"most frequent token": reference.most_frequent},
     }
