@@ -12,6 +12,7 @@ from maskwright.families import Net
 from maskwright.families.bert import bert_spec
 from maskwright.model import Model, create
 from maskwright.nn.layout import Grid, Ragged
+from maskwright.text.special import Frame, Place
 from maskwright.text.tokenizer import Tokenizer
 
 MODULES = (
@@ -40,6 +41,13 @@ def documents() -> list[Document]:
         lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
         found.append(Document(name, "\n".join(lines)))
     return found
+
+
+def bert_frame(cls_id: int, sep_id: int) -> Frame:
+    """[CLS] A [SEP], and [CLS] A [SEP] B [SEP] with B and what is behind it in segment 1."""
+    cls, sep = Place(cls_id, -1, 0), Place(sep_id, -1, 0)
+    single = (cls, Place(None, 0, 0), sep)
+    return Frame(single, (*single, Place(None, 1, 1), Place(sep_id, -1, 1)))
 
 
 def tiny_model(tokenizer: Tokenizer, carrying: Iterable[str] = (), seed: int = 0, **changes: Any) -> Model:

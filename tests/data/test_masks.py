@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from maskwright.data.batch import Sample
 from maskwright.keys import Key
 from maskwright.objectives.mlm import HideTokens, MlmConfig
+from small import bert_frame
 
 CLS, SEP, MASK, FIRST, PIECES = 2, 3, 4, 5, 300
 ORDINARY = np.arange(FIRST, PIECES)
+FRAME = bert_frame(CLS, SEP)
 
 
 @st.composite
@@ -23,7 +25,7 @@ def samples(draw: st.DrawFn) -> Sample:
         starts[0] = draw(st.booleans())  # a segment that was cut may begin within a word
         ids = draw(st.integers(0, 2**32)) + np.arange(len(starts)) * 7919
         segments.append((FIRST + ids % (PIECES - FIRST), starts))
-    return Sample.of(segments, CLS, SEP, number=draw(st.integers(0, 2**40)))
+    return Sample.of(segments, FRAME, number=draw(st.integers(0, 2**40)))
 
 
 CONFIGS = st.builds(
@@ -86,7 +88,7 @@ def test_whole_words_are_chosen_whole(sample: Sample, key: Key) -> None:
 
 def test_the_three_kinds_come_in_their_shares() -> None:
     rng = np.random.default_rng(0)
-    sample = Sample.of([(rng.choice(ORDINARY, 5000), np.ones(5000, bool))], CLS, SEP, 0)
+    sample = Sample.of([(rng.choice(ORDINARY, 5000), np.ones(5000, bool))], FRAME, 0)
     hide = HideTokens(MlmConfig(rate=0.5, mask_share=0.6, random_share=0.3), MASK, ORDINARY)
     shown, was = [], []
     for number in range(20):
@@ -101,7 +103,7 @@ def test_the_three_kinds_come_in_their_shares() -> None:
 
 
 def test_masks_are_fresh_each_epoch_and_the_same_for_the_same_key() -> None:
-    sample = Sample.of([(ORDINARY[:100], np.ones(100, bool))], CLS, SEP, 7)
+    sample = Sample.of([(ORDINARY[:100], np.ones(100, bool))], FRAME, 7)
     hide = HideTokens(MlmConfig(), MASK, ORDINARY)
     one, same, other = (hide(sample, Key(0, epoch, 7)).ids.tolist() for epoch in (0, 0, 1))
     assert one == same
@@ -110,6 +112,6 @@ def test_masks_are_fresh_each_epoch_and_the_same_for_the_same_key() -> None:
 
 @pytest.mark.parametrize("unit", ["token", "word"])
 def test_a_sequence_of_one_token_still_has_a_target(unit: str) -> None:
-    sample = Sample.of([(ORDINARY[:1], np.array([True]))], CLS, SEP, 0)
+    sample = Sample.of([(ORDINARY[:1], np.array([True]))], FRAME, 0)
     places, labels = HideTokens(MlmConfig(unit=unit), MASK, ORDINARY)(sample, Key(0)).targets["mlm"]
     assert places.tolist() == [1] and labels.tolist() == [FIRST]

@@ -32,7 +32,7 @@ def samples(small_corpus: Corpus) -> Callable[[int], list[Sample]]:
     """The first examples of an epoch of pairs, unmasked."""
     tokenizer = small_corpus.tokenizer()
     documents = np.arange(small_corpus.documents)
-    source = CorpusSource(small_corpus.tokens(), documents, NextPairs(48), tokenizer.cls_id, tokenizer.sep_id, "")
+    source = CorpusSource(small_corpus.tokens(), documents, NextPairs(48), tokenizer.frame, "")
     plan = source.plan(Budget(examples=64), Key(0))
     return lambda count: [source.sample(plan, int(n)) for n in plan.order[:count]]
 

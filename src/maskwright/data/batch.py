@@ -17,6 +17,8 @@ from torch import Tensor
 
 from maskwright.keys import Key
 from maskwright.nn.layout import Layout, Ragged
+from maskwright.text.special import Frame
+from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target"]
 
@@ -82,7 +84,7 @@ class Sample:
     ids: NDArray[np.int64]
     segments: NDArray[np.int64]
     special: NDArray[np.bool_]
-    """True for [CLS], [SEP] and the like."""
+    """True for the pieces that the frame put there: [CLS], [SEP] and the like."""
     starts_word: NDArray[np.bool_]
     number: int
     """Which example of its source this is."""
@@ -94,24 +96,25 @@ class Sample:
     @classmethod
     def of(
         cls,
-        segments: Sequence[tuple[NDArray[np.generic], NDArray[np.bool_]]],
-        cls_id: int,
-        sep_id: int,
+        texts: Sequence[tuple[NDArray[np.generic], NDArray[np.bool_]]],
+        frame: Frame,
         number: int,
         label: float = 0,
     ) -> Sample:
-        """Join (ids, starts_word) segments as BERT does: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]."""
-        length = 1 + sum(len(ids) + 1 for ids, _ in segments)
-        ids_all = np.full(length, sep_id, dtype=np.int64)
-        which = np.zeros(length, dtype=np.int64)
+        """Lay one or two texts, each (ids, starts_word), in the tokenizer's frame."""
+        length = frame.special(len(texts)) + sum(len(ids) for ids, _ in texts)
+        ids_all, which = np.empty(length, dtype=np.int64), np.empty(length, dtype=np.int64)
         special, starts = np.ones(length, dtype=np.bool_), np.ones(length, dtype=np.bool_)
-        ids_all[0] = cls_id
-        at = 1
-        for segment, (ids, starts_word) in enumerate(segments):
-            end = at + len(ids)
-            ids_all[at:end], starts[at:end], special[at:end] = ids, starts_word, False
-            which[at : end + 1] = segment
-            at = end + 1
+        at = 0
+        for place in frame.around(len(texts)):
+            end = at + (len(texts[place.text][0]) if place.id is None else 1)
+            which[at:end] = place.segment
+            if place.id is None:
+                ids_all[at:end], starts[at:end] = texts[place.text]
+                special[at:end] = False
+            else:
+                ids_all[at] = place.id
+            at = end
         return cls(ids_all, which, special, starts, number, label)
 
     def with_target(self, name: str, places: NDArray[np.int64], labels: NDArray[np.generic]) -> Sample:
@@ -137,6 +140,11 @@ class Collator:
     """T is rounded up to a multiple of this: matrix kernels are prepared once a shape, and new shapes cost milliseconds."""
     round_targets: int = 16
     """Likewise M, for objectives that predict from single tokens."""
+
+    @classmethod
+    def of(cls, stages: Sequence[Stage], tokenizer: Tokenizer) -> Collator:
+        """Return the chain for a tokenizer; one without padding fills up with the id 0, which no sequence sees."""
+        return cls(tuple(stages), tokenizer.roles.get("pad", 0))
 
     def __call__(self, samples: Sequence[Sample], key: Key) -> Batch:
         """Make one batch; ``key`` holds the seed and the epoch, each sample's number completes it."""

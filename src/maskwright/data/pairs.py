@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from maskwright.corpus.store import TokenColumn
 from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key, Stream
 
-__all__ = ["FOLLOWS", "RANDOM", "NextPairs", "Pairing", "Runs"]
+__all__ = ["FOLLOWS", "RANDOM", "NextPairs", "Pairing", "Runs", "check_room"]
 
 FOLLOWS, RANDOM = 0, 1
 """Labels of a pair, as in BERT's weights; the API speaks the names."""
@@ -36,9 +36,12 @@ Example = tuple[int, int, int, int, int]
 class Pairing(Protocol):
     """How documents become examples.  ``length`` counts special tokens."""
 
+    texts: ClassVar[int]
+    """Texts in an example: 1 or 2."""
+
     @property
     def special(self) -> int:
-        """Special tokens of an example."""
+        """Special tokens of an example: what the tokenizer's frame says."""
         ...
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
@@ -73,8 +76,9 @@ def _with_text(documents: NDArray[np.int64], sentences: NDArray[np.int64]) -> ND
     return documents[sentences[documents + 1] > sentences[documents]]
 
 
-def _check_length(length: int, special: int) -> None:
-    if length < special + 2:
+def check_room(length: int, special: int, texts: int = 2) -> None:
+    """Refuse a length that has no token for each text beside the special ones."""
+    if length < special + texts:
         raise ConfigError(f"length {length} leaves no room for text beside {special} special tokens; use 16 or more")
 
 
@@ -86,10 +90,12 @@ class Runs:
     short_rate: float = 0.1
     """Share of documents cut to a random shorter length, so that short inputs are met in pre-training too."""
     special: int = 2
+    """Special tokens of an example, by the tokenizer's frame."""
+    texts: ClassVar[int] = 1
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5), B empty."""
-        _check_length(self.length, self.special)
+        check_room(self.length, self.special)
         sentences, tokens = _bounds(column)
         examples = _Table()
         for document in _with_text(documents, sentences).tolist():
@@ -114,10 +120,12 @@ class NextPairs:
     random_rate: float = 0.5
     """Share of pairs whose B comes from another document; pairs of one sentence always do."""
     special: int = 3
+    """Special tokens of a pair, by the tokenizer's frame."""
+    texts: ClassVar[int] = 2
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5).  InputError when there is only one document, for then nothing is elsewhere."""
-        _check_length(self.length, self.special)
+        check_room(self.length, self.special)
         sentences, tokens = _bounds(column)
         documents = _with_text(documents, sentences)
         if len(documents) < 2:

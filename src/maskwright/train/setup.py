@@ -119,20 +119,21 @@ class Pretraining:
     def pairing(self, length: int) -> Pairing:
         """Return how documents become examples of at most ``length`` tokens."""
         pairs = next((part for part in self.objective.members if isinstance(part, Nsp)), None)
+        frame = self.model.tokenizer.frame
         if pairs is None:
-            return Runs(length, self.config.short_rate)
-        return NextPairs(length, self.config.short_rate, pairs.config.random_rate)
+            return Runs(length, self.config.short_rate, frame.special(1))
+        return NextPairs(length, self.config.short_rate, pairs.config.random_rate, frame.special(2))
 
     def source(self, documents: NDArray[np.int64], length: int | None = None) -> CorpusSource:
         """Return examples from the given documents, of the configured length unless another is given."""
         tokenizer = self.model.tokenizer
         fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
         pairing = self.pairing(length or self.config.length)
-        return CorpusSource(self.column, documents, pairing, tokenizer.cls_id, tokenizer.sep_id, fingerprint)
+        return CorpusSource(self.column, documents, pairing, tokenizer.frame, fingerprint)
 
     def collator(self) -> Collator:
         """Return the chain of collation of these objectives."""
-        return Collator(self.objective.stages(self.model), self.model.tokenizer.pad_id)
+        return Collator.of(self.objective.stages(self.model), self.model.tokenizer)
 
     def loader(self, world: World = ALONE) -> Loader:
         """Return this process's share of the training batches."""
