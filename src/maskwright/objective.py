@@ -1,20 +1,26 @@
 """What an objective is, and how several make one.
 
-An objective says how a sample is prepared (``stage``), which heads it needs, and what the loss of a batch is, as named
-parts: a sum, the count of what was summed, a weight.  The training loop divides each sum by the count over the whole step
-(all micro-batches and ranks), so that one process and N compute the same gradient.  Fine-tuning tasks are objectives too.
+An objective says how documents become examples (``pairing``), how a sample is prepared (``stage``), which heads it needs, and
+what the loss of a batch is, as named parts: a sum, the count of what was summed, a weight.  The training loop divides each sum
+by the count over the whole step (all micro-batches and ranks), so that one process and N compute the same gradient.
+Fine-tuning tasks are objectives too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from maskwright.data.batch import Batch, Stage
+from maskwright.data.pairs import Pairing, Runs
+from maskwright.errors import ConfigError, did_you_mean
 from maskwright.model import Model
+from maskwright.text.special import Frame
 
 __all__ = ["Loss", "Objective", "Part", "Pass", "Together"]
 
@@ -64,14 +70,26 @@ class Objective(nn.Module):
     """
 
     name: str
-    """Also of its targets in the batch and of its part of the loss."""
+    """Also of its targets in the batch and, unless ``parts`` says otherwise, of its part of the loss."""
     heads: tuple[str, ...] = ()
     """Heads that the model must carry."""
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts of its loss."""
+        return (self.name,)
+
     def prepare(self, model: Model) -> None:
-        """Give the model the heads that it lacks."""
+        """Give the model the heads that it lacks; ConfigError for a family that cannot carry one."""
         for head in self.heads:
             model.add_head(head)
+
+    def pairing(self, length: int, short_rate: float, frame: Frame) -> Pairing | None:
+        """Return how documents become examples of at most ``length`` tokens; None where any examples do.
+
+        short_rate: share of documents whose examples aim at a random shorter length; frame: the tokenizer's.
+        """
+        return None
 
     def stage(self, model: Model) -> Stage:
         """Return the step of collation that makes this objective's targets."""
@@ -81,16 +99,50 @@ class Objective(nn.Module):
         """Return the parts of the loss of one batch."""
         raise NotImplementedError
 
+    def save(self, folder: Path, model: Model, provenance: Mapping[str, Any]) -> None:
+        """Write into a run's folder what is worth keeping of the networks beside the model; usually nothing."""
+
 
 class Together(Objective):
-    """Several objectives on one batch and one pass: BERT is Together(Mlm, Nsp)."""
+    """Several objectives on one batch and one pass: BERT is Together(Mlm, Nsp).
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
+    weights: of the parts named, instead of what their objectives give them.  Raises ConfigError for a weight of no part, and
+    for two objectives that make the same part.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], weights: Mapping[str, float] | None = None) -> None:
         super().__init__()
         self.members = tuple(objectives)
         self._registered = nn.ModuleList(objectives)
         self.name = "+".join(objective.name for objective in objectives)
         self.heads = tuple(dict.fromkeys(head for objective in objectives for head in objective.heads))
+        self.weights = dict(weights or {})
+        if twice := [name for name in self.parts if self.parts.count(name) > 1]:
+            makers = [objective.name for objective in objectives if twice[0] in objective.parts]
+            raise ConfigError(
+                f"objectives: {' and '.join(makers)} both make the part {twice[0]!r}; leave one of them out"
+            )
+        if unknown := [name for name in self.weights if name not in self.parts]:
+            raise ConfigError(
+                f"objective_weights: no part {unknown[0]!r}.{did_you_mean(unknown[0], self.parts)} "
+                f"These objectives make: {', '.join(self.parts)}"
+            )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of all parts, in order."""
+        return tuple(part for objective in self.members for part in objective.parts)
+
+    def pairing(self, length: int, short_rate: float, frame: Frame) -> Pairing:
+        """Return the rule of the member that has one, or else runs of whole sentences; ConfigError where two have one."""
+        wishes = {each.name: each.pairing(length, short_rate, frame) for each in self.members}
+        wanted = {name: rule for name, rule in wishes.items() if rule is not None}
+        if len(wanted) > 1:
+            raise ConfigError(
+                f"objectives: {' and '.join(wanted)} each choose what an example is made of; one batch cannot serve them all. "
+                "Name one of them"
+            )
+        return next(iter(wanted.values()), Runs(length, short_rate, frame.special(1)))
 
     def stages(self, model: Model) -> tuple[Stage, ...]:
         """Return every objective's step of collation, in order."""
@@ -101,4 +153,9 @@ class Together(Objective):
         loss: Loss = {}
         for objective in self.members:
             loss |= objective(run)
-        return loss
+        return {name: replace(part, weight=self.weights.get(name, part.weight)) for name, part in loss.items()}
+
+    def save(self, folder: Path, model: Model, provenance: Mapping[str, Any]) -> None:
+        """Write what the members have to write."""
+        for objective in self.members:
+            objective.save(folder, model, provenance)

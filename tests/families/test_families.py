@@ -97,7 +97,7 @@ def test_every_head_says_what_it_reads_and_ends_with_its_bias(name: str) -> None
         assert head.reads in READS
         assert family.heads[kind].keys[-1].ours.endswith("bias")
     carried = frozenset(itertools.chain.from_iterable(family.architectures.values()))
-    assert carried == set(family.heads)
+    assert carried | {"sop"} >= set(family.heads) >= carried  # no class of theirs has ALBERT's head on another encoder
 
 
 @pytest.mark.parametrize("name", NAMES)

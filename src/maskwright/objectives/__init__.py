@@ -7,3 +7,4 @@ __all__ = ["OBJECTIVES"]
 OBJECTIVES = Registry("objective")
 OBJECTIVES.add("mlm", "masked language model: which tokens were hidden?", "maskwright.objectives.mlm:Mlm")
 OBJECTIVES.add("nsp", "next-sentence prediction: does B follow A?", "maskwright.objectives.nsp:Nsp")
+OBJECTIVES.add("sop", "sentence-order prediction: were two neighbours swapped?", "maskwright.objectives.sop:Sop")

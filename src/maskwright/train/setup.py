@@ -15,7 +15,7 @@ from maskwright.config import PretrainConfig
 from maskwright.corpus.store import Corpus, TokenColumn
 from maskwright.data.batch import Batch, Collator
 from maskwright.data.loader import Loader
-from maskwright.data.pairs import NextPairs, Pairing, Runs
+from maskwright.data.pairs import Pairing
 from maskwright.data.plan import Budget, Plan
 from maskwright.data.source import CorpusSource
 from maskwright.errors import ConfigError
@@ -25,7 +25,6 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
-from maskwright.objectives.nsp import Nsp
 from maskwright.train.budget import budget_of, micro_tokens_of
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World
@@ -114,15 +113,11 @@ class Pretraining:
     @property
     def pairs(self) -> bool:
         """Whether examples are pairs of segments."""
-        return any(isinstance(part, Nsp) for part in self.objective.members)
+        return self.pairing(self.config.length).texts == 2
 
     def pairing(self, length: int) -> Pairing:
         """Return how documents become examples of at most ``length`` tokens."""
-        pairs = next((part for part in self.objective.members if isinstance(part, Nsp)), None)
-        frame = self.model.tokenizer.frame
-        if pairs is None:
-            return Runs(length, self.config.short_rate, frame.special(1))
-        return NextPairs(length, self.config.short_rate, pairs.config.random_rate, frame.special(2))
+        return self.objective.pairing(length, self.config.short_rate, self.model.tokenizer.frame)
 
     def source(self, documents: NDArray[np.int64], length: int | None = None) -> CorpusSource:
         """Return examples from the given documents, of the configured length unless another is given."""
