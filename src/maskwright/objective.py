@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from maskwright.data.batch import Batch, Stage
 from maskwright.data.pairs import Pairing, Runs
 from maskwright.errors import ConfigError, did_you_mean
+from maskwright.families import Family, Spec
 from maskwright.model import Model
 from maskwright.text.special import Frame
 
@@ -36,6 +37,8 @@ class Part:
     weight: float = 1.0
     hits: Tensor | None = None
     """Scalar: how many targets were predicted right, where that means something."""
+    usual: Tensor | None = None
+    """Scalar: how many the answer that is most often right would get right, where only the batch can tell."""
 
 
 Loss = dict[str, Part]
@@ -73,14 +76,26 @@ class Objective(nn.Module):
     """Also of its targets in the batch and, unless ``parts`` says otherwise, of its part of the loss."""
     heads: tuple[str, ...] = ()
     """Heads that the model must carry."""
+    decoder: bool | None = None
+    """Whether the model must have a decoder (True) or must have none (False); None: either."""
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of its loss."""
         return (self.name,)
 
+    def misfit(self, family: Family, spec: Spec) -> str | None:
+        """Return why models of a family cannot learn this, or None where they can."""
+        if missing := [head for head in self.heads if head not in family.heads]:
+            return f"{family.name} cannot carry a {missing[0]!r} head; it can: {', '.join(family.heads)}"
+        if self.decoder not in (None, hasattr(spec, "decoder")):
+            return f"{family.name} has {'no decoder, and it needs one' if self.decoder else 'a decoder, and it needs none'}"
+        return None
+
     def prepare(self, model: Model) -> None:
-        """Give the model the heads that it lacks; ConfigError for a family that cannot carry one."""
+        """Give the model the heads that it lacks; ConfigError for a model that cannot learn this."""
+        if reason := self.misfit(model.family, model.spec):
+            raise ConfigError(f"objective {self.name}: {reason}")
         for head in self.heads:
             model.add_head(head)
 

@@ -114,7 +114,9 @@ def test_neighbours_are_swapped_in_the_share_that_was_asked_for_whatever_their_l
     pairs = np.concatenate([rule(column, _everything(column), Key(1, epoch)) for epoch in range(30)])
     a, a_end, b, b_end, label = pairs.T
     assert len(pairs) > 5_000 and _near((label == SWAPPED).mean(), rate, len(pairs))
-    longer = (a_end - a + b_end - b == 45) & (a_end - a == b_end - b + 1)  # were it cut before the swap: always in order
+    longer = (a_end - a + b_end - b == 45) & (
+        a_end - a == b_end - b + 1
+    )  # were it cut before the swap: always in order
     assert longer.sum() > 5_000
     assert abs((label[longer] == SWAPPED).mean() - rate) < 0.02
 
@@ -136,7 +138,9 @@ def test_the_first_of_two_neighbours_ends_anywhere_with_the_same_chance(small_co
     assert abs(places.mean() - (n - 1) / 2) < 4 * ((n**2 - 1) / 12 / len(taken)) ** 0.5
 
 
-def test_every_sentence_but_a_lonely_document_s_can_be_seen_among_neighbours(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_every_sentence_but_a_lonely_document_s_can_be_seen_among_neighbours(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
     texts = ["one sentence alone", "first line here\nsecond line there", "a b c\nd e f\ng h i"]
     column = build_from(
         [Document(str(n), text) for n, text in enumerate(texts)], tmp_path / "corpus", tokenizer, sentences="lines"

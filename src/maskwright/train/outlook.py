@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,8 +48,10 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
     """Add to an estimate what has to be beaten, and what is odd about the corpus and the run."""
     pairs = parts.pairs
     held = parts.heldout_plan()[1].columns if len(parts.held_documents) else np.zeros((0, 5), dtype=np.int64)
+    found = baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs)
+    order = any(member.name == "sop" for member in parts.objective.members)
     return Outlook(
-        baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs),
+        replace(found, pair_task="sentence-order") if order else found,
         taken,
         [*findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs), *remarks(taken)],
     )

@@ -105,7 +105,7 @@ class Pretraining:
             corpus,
             column,
             model.to(machine.device()),
-            objective,
+            objective.to(machine.device()),
             np.sort(order[held:]),
             np.sort(order[:held]),
         )

@@ -53,6 +53,8 @@ class Baselines:
     """Accuracy of always giving the more frequent answer; None without pairs."""
     nsp_lengths: Interval | None = None
     """Accuracy of a rule that sees lengths only."""
+    pair_task: str = "next-sentence"
+    """What is asked of the pairs."""
 
 
 def baselines(
@@ -97,7 +99,7 @@ def to_beat(found: Baselines) -> list[tuple[str, str]]:
         text = f"{share(found.nsp_majority.value)}: always the more frequent answer"
         if found.nsp_lengths is not None:
             text += f"; {share(found.nsp_lengths.value)}: a rule that sees lengths only"
-        lines.append(("next-sentence accuracy", text))
+        lines.append((f"{found.pair_task} accuracy", text))
     return lines
 
 
