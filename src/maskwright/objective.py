@@ -78,6 +78,8 @@ class Objective(nn.Module):
     """Heads that the model must carry."""
     decoder: bool | None = None
     """Whether the model must have a decoder (True) or must have none (False); None: either."""
+    weighting: str = "fixed"
+    """How the parts' weights are decided: fixed, or by a mode of ``objectives.weights``."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -121,11 +123,13 @@ class Objective(nn.Module):
 class Together(Objective):
     """Several objectives on one batch and one pass: BERT is Together(Mlm, Nsp).
 
-    weights: of the parts named, instead of what their objectives give them.  Raises ConfigError for a weight of no part, and
-    for two objectives that make the same part.
+    weights: of the parts named, instead of what their objectives give them; weighting: a mode that decides them instead.
+    Raises ConfigError for a weight of no part, for weights beside a mode, and for two objectives that make the same part.
     """
 
-    def __init__(self, objectives: Sequence[Objective], weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, objectives: Sequence[Objective], weights: Mapping[str, float] | None = None, weighting: str = "fixed"
+    ) -> None:
         super().__init__()
         self.members = tuple(objectives)
         self._registered = nn.ModuleList(objectives)
@@ -142,6 +146,14 @@ class Together(Objective):
                 f"objective_weights: no part {unknown[0]!r}.{did_you_mean(unknown[0], self.parts)} "
                 f"These objectives make: {', '.join(self.parts)}"
             )
+        if weighting != "fixed" and (self.weights or len(self.parts) < 2):
+            reason = "weights are given too" if self.weights else f"there is one part only, {self.parts[0]}"
+            raise ConfigError(
+                f"weighting {weighting!r} decides the weights of several parts, and {reason}; leave it out"
+            )
+        self.weighting = weighting
+        if weighting == "equal":
+            self.weighting, self.weights = "fixed", dict.fromkeys(self.parts, 1 / len(self.parts))
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -52,11 +52,20 @@ class Batch:
     targets: Mapping[str, Target] = field(default_factory=dict)
     examples: tuple[int, ...] = ()
     """Numbers of the examples in their source, to name a batch that went wrong."""
+    decoder: Batch | None = None
+    """What a decoder is given beside: as many sequences, with targets of their own."""
 
     @property
     def tokens(self) -> int:
-        """Tokens that belong to a sequence."""
-        return int(self.layout.cu[-1]) if isinstance(self.layout, Ragged) else len(self.ids_T)
+        """Tokens that belong to a sequence, the decoder's too."""
+        own = int(self.layout.cu[-1]) if isinstance(self.layout, Ragged) else len(self.ids_T)
+        return own + (self.decoder.tokens if self.decoder else 0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Name -> valid targets, the decoder's too."""
+        own = {name: target.count for name, target in self.targets.items()}
+        return own | (self.decoder.counts if self.decoder else {})
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the same batch on another device."""
@@ -74,6 +83,7 @@ class Batch:
                 )
                 for name, target in self.targets.items()
             },
+            decoder=self.decoder and self.decoder.to(device, non_blocking),
         )
 
 

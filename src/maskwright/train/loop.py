@@ -250,6 +250,7 @@ class Run:
             epoch=data.place.epoch,
             loss=taken.loss,
             parts=taken.parts,
+            **({"weights": taken.weights} if len(taken.weights) > 1 else {}),
             accuracy=taken.accuracy,
             lr=lr,
             grad_norm=norm,

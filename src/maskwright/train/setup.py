@@ -35,8 +35,16 @@ _HELD_OUT_EPOCH = 1 << 32
 """Epoch of the keys with which held-out text is paired and masked: always the same, and no training epoch's."""
 
 
-def make_objective(names: str, options: Mapping[str, Mapping[str, Any]]) -> Together:
-    """Build objectives from names with commas, and options by name; ConfigError for an unknown name or option."""
+def make_objective(
+    names: str,
+    options: Mapping[str, Mapping[str, Any]],
+    weights: Mapping[str, float] | None = None,
+    weighting: str = "fixed",
+) -> Together:
+    """Build objectives from names with commas, options by name, and weights of their parts.
+
+    ConfigError for an unknown name, option or part.
+    """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted or len(set(wanted)) < len(wanted):
         raise ConfigError(f"objectives: name at least one, each once, not {names!r}")
@@ -46,7 +54,7 @@ def make_objective(names: str, options: Mapping[str, Mapping[str, Any]]) -> Toge
     for name in wanted:
         kind = OBJECTIVES[name].load()
         made.append(kind(kind.Config.of(options.get(name, {}), f"objective.{name}.")))
-    return Together(made)
+    return Together(made, weights, weighting)
 
 
 @dataclass
@@ -90,7 +98,7 @@ class Pretraining:
             model = create(spec, tokenizer, seed=seed)
         if config.length > model.spec.longest:
             raise ConfigError(f"length {config.length} is more than the model's {model.spec.longest} positions")
-        objective = make_objective(config.objectives, config.objective)
+        objective = make_objective(config.objectives, config.objective, config.objective_weights, config.weighting)
         # Fresh heads must not depend on what was drawn before: two runs of one seed start from the same weights.
         with machine.seeded(seed):
             for part in objective.members:
