@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from maskwright.data.batch import Batch, Stage
 from maskwright.data.pairs import Pairing, Runs
+from maskwright.data.source import Sizes
 from maskwright.errors import ConfigError, did_you_mean
 from maskwright.families import Family, Spec
 from maskwright.model import Model
@@ -52,7 +53,7 @@ class Pass:
 
     @cached_property
     def hidden_TD(self) -> Tensor:
-        """(T, D)."""
+        """(T, D): what heads read; of a model with a decoder the decoder's, over the batch's decoder part."""
         return self.model.hidden(self.batch)
 
     @cached_property
@@ -78,6 +79,8 @@ class Objective(nn.Module):
     """Heads that the model must carry."""
     decoder: bool | None = None
     """Whether the model must have a decoder (True) or must have none (False); None: either."""
+    share: float = 0.0
+    """Share of the tokens at which the vocabulary is scored: what an estimate of memory goes by."""
     weighting: str = "fixed"
     """How the parts' weights are decided: fixed, or by a mode of ``objectives.weights``."""
 
@@ -106,6 +109,10 @@ class Objective(nn.Module):
 
         short_rate: share of documents whose examples aim at a random shorter length; frame: the tokenizer's.
         """
+        return None
+
+    def sizes(self, frame: Frame) -> Sizes | None:
+        """Return how many tokens examples take, where a decoder is given some too."""
         return None
 
     def stage(self, model: Model) -> Stage:
@@ -170,6 +177,10 @@ class Together(Objective):
                 "Name one of them"
             )
         return next(iter(wanted.values()), Runs(length, short_rate, frame.special(1)))
+
+    def sizes(self, frame: Frame) -> Sizes | None:
+        """Return the rule of the member that has one."""
+        return next((rule for each in self.members if (rule := each.sizes(frame)) is not None), None)
 
     def stages(self, model: Model) -> tuple[Stage, ...]:
         """Return every objective's step of collation, in order."""

@@ -119,6 +119,17 @@ class TokenColumn:
         shard = self._shard_at(begin)
         return shard.starts_word(begin - shard.first_token, end - shard.first_token)
 
+    def starts_sentence(self, begin: int, end: int) -> NDArray[np.bool_]:
+        """(end - begin,) whether each token of a span begins a sentence; one that begins a document does."""
+        shard = self._shard_at(begin)
+        first, last = begin - shard.first_token, end - shard.first_token
+        ends = shard.sentence_ends
+        inside = ends[np.searchsorted(ends, first) : np.searchsorted(ends, last)]
+        starts = np.zeros(end - begin, dtype=np.bool_)
+        starts[inside - first] = True
+        starts[:1] |= first == 0
+        return starts
+
     def _shard_at(self, token: int) -> TokenShard:
         return self.shards[bisect_right(self._first_tokens, token) - 1]
 

@@ -102,6 +102,10 @@ class Sample:
     """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere)."""
     targets: Mapping[str, tuple[NDArray[np.int64], NDArray[np.generic]]] = field(default_factory=dict)
     """Objective -> (places in the sequence, labels)."""
+    starts_sentence: NDArray[np.bool_] | None = None
+    """Which tokens begin a sentence, where that is known."""
+    decoder: Sample | None = None
+    """What a decoder is given beside, with targets of its own."""
 
     @classmethod
     def of(
@@ -160,6 +164,14 @@ class Collator:
         """Make one batch; ``key`` holds the seed and the epoch, each sample's number completes it."""
         for stage in self.stages:
             samples = [stage(sample, key.at(sample.number)) for sample in samples]
+        batch = self._laid(samples)
+        decoders = [sample.decoder for sample in samples if sample.decoder is not None]
+        if not decoders:
+            return batch
+        assert len(decoders) == len(samples), "some samples have a decoder part and some have none"
+        return replace(batch, decoder=self._laid(decoders))
+
+    def _laid(self, samples: Sequence[Sample]) -> Batch:
         lengths = [len(sample.ids) for sample in samples]
         total = _round_up(sum(lengths), self.round_tokens)
         ids, positions = np.full(total, self.pad_id, dtype=np.int64), np.zeros(total, dtype=np.int64)

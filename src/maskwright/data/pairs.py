@@ -27,13 +27,29 @@ from maskwright.corpus.store import TokenColumn
 from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key, Stream
 
-__all__ = ["FOLLOWS", "IN_ORDER", "RANDOM", "SWAPPED", "NeighbourPairs", "NextPairs", "Pairing", "Runs", "check_room"]
+__all__ = [
+    "ENDS",
+    "FOLLOWS",
+    "GOES_ON",
+    "IN_ORDER",
+    "RANDOM",
+    "SWAPPED",
+    "Chunks",
+    "NeighbourPairs",
+    "NextPairs",
+    "Pairing",
+    "Runs",
+    "check_room",
+]
 
 FOLLOWS, RANDOM = 0, 1
 """Labels of a pair, as in BERT's weights; the API speaks the names."""
 
 IN_ORDER, SWAPPED = 0, 1
 """Labels of two neighbours, as in ALBERT's weights; the API speaks the names."""
+
+GOES_ON, ENDS = 0, 1
+"""Labels of a chunk: whether the document ends with it."""
 
 Example = tuple[int, int, int, int, int]
 
@@ -112,6 +128,34 @@ class Runs:
                 end = ends[fits] if ends[fits] > begin else begin + room
                 examples.add((begin, end, end, end, FOLLOWS))
                 begin = end
+        return examples.rows()
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Single texts of the full length, wherever they end; only the last one of a document is shorter.  No token is lost."""
+
+    length: int
+    special: int = 2
+    """Special tokens of an example, by the tokenizer's frame."""
+    overlap: int = 0
+    """Tokens that a chunk shares with the one before it."""
+    texts: ClassVar[int] = 1
+
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
+        """Return (E, 5), B empty; nothing is drawn."""
+        check_room(self.length, self.special)
+        sentences, tokens = _bounds(column)
+        room = self.length - self.special
+        examples = _Table()
+        for document in _with_text(documents, sentences).tolist():
+            begin, last = (int(tokens[sentences[at]]) for at in (document, document + 1))
+            while True:
+                end = min(begin + room, last)
+                examples.add((begin, end, end, end, ENDS if end == last else GOES_ON))
+                if end == last:
+                    break
+                begin = end - self.overlap
         return examples.rows()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,15 @@ from maskwright.keys import Key
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["CorpusSource", "RowsSource", "Source", "cut_pair", "tokenise_rows"]
+__all__ = ["CorpusSource", "RowsSource", "Sizes", "Source", "cut_pair", "tokenise_rows"]
+
+
+class Sizes(Protocol):
+    """How many tokens examples take.  Small and picklable; its repr says what it depends on."""
+
+    def __call__(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(E,) tokens of texts in their frames -> (E,) tokens of all that is computed for them, or the most."""
+        ...
 
 
 class Source(Protocol):
@@ -52,24 +60,31 @@ class CorpusSource:
     pairing: Pairing
     frame: Frame
     fingerprint: str
+    sizes: Sizes | None = None
+    """From the tokens of texts in their frames to those of examples, where a decoder is given some too."""
 
     def plan(self, budget: Budget, key: Key, shuffle: bool = True) -> Plan:
         """Walk the documents; see ``Pairing``."""
         columns = self.pairing(self.column, self.documents, key)
         lengths = columns[:, 1] - columns[:, 0] + columns[:, 3] - columns[:, 2] + self.pairing.special
+        if self.sizes is not None:
+            lengths = self.sizes(lengths)
         return Plan.make(columns, lengths, budget, key if shuffle else None)
 
     def identity(self) -> str:
         """Return the content, the rule and the documents."""
         documents = hashlib.sha256(np.ascontiguousarray(self.documents).data).hexdigest()
-        return f"{self.fingerprint} {self.pairing} {documents}"
+        return f"{self.fingerprint} {self.pairing} {documents}" + (f" {self.sizes}" if self.sizes else "")
 
     def sample(self, plan: Plan, number: int) -> Sample:
         """Read the spans of one example."""
         a, a_end, b, b_end, label = plan.columns[number].tolist()
         spans = ((a, a_end), (b, b_end))[: self.pairing.texts]
         texts = [(self.column.ids(*span), self.column.starts_word(*span)) for span in spans]
-        return Sample.of(texts, self.frame, number, label)
+        sample = Sample.of(texts, self.frame, number, label)
+        starts = np.zeros(len(sample.ids), dtype=np.bool_)
+        starts[~sample.special] = np.concatenate([self.column.starts_sentence(*span) for span in spans])
+        return replace(sample, starts_sentence=starts)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import numpy as np
 from maskwright.corpus.health import Finding, findings
 from maskwright.data.loader import Loader
 from maskwright.evaluation.pretraining import Reference
+from maskwright.objective import Objective
 from maskwright.objectives.mlm import Mlm
+from maskwright.objectives.rtd import Rtd
 from maskwright.train.estimate import Estimate, estimate, remarks
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, baselines
@@ -40,8 +42,15 @@ def estimate_of(parts: Pretraining, loader: Loader, steps: int, times: Sequence[
         micro_tokens=loader.micro_tokens or config.length,
         folder=config.out,
         times=times,
-        rate=next((member.config.rate for member in parts.objective.members if isinstance(member, Mlm)), 0.0),
+        rate=max(map(_scored, parts.objective.members)),
     )
+
+
+def _scored(member: Objective) -> float:
+    """Share of the tokens at which an objective scores the vocabulary."""
+    if isinstance(member, Mlm):
+        return member.config.rate
+    return member.config.mlm.rate if isinstance(member, Rtd) else member.share
 
 
 def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: Estimate) -> Outlook:

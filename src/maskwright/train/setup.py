@@ -131,8 +131,14 @@ class Pretraining:
         """Return examples from the given documents, of the configured length unless another is given."""
         tokenizer = self.model.tokenizer
         fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
-        pairing = self.pairing(length or self.config.length)
-        return CorpusSource(self.column, documents, pairing, tokenizer.frame, fingerprint)
+        pairing, sizes = self.pairing(length or self.config.length), self.objective.sizes(tokenizer.frame)
+        return CorpusSource(self.column, documents, pairing, tokenizer.frame, fingerprint, sizes)
+
+    @property
+    def longest_example(self) -> int:
+        """Tokens of the longest example, a decoder's included."""
+        sizes = self.objective.sizes(self.model.tokenizer.frame)
+        return self.config.length if sizes is None else int(sizes(np.array([self.config.length]))[0])
 
     def collator(self) -> Collator:
         """Return the chain of collation of these objectives."""
@@ -161,6 +167,7 @@ class Pretraining:
             batch=self.config.train.batch_warmup,
             length=self.config.length_warmup,
             full_length=self.config.length,
+            least=self.longest_example,
             shorter=lambda length: self.source(self.train_documents, length),
         )
 
@@ -168,7 +175,7 @@ class Pretraining:
         """Return the plan of the held-out documents, cut into batches of at most ``micro_tokens`` tokens."""
         source = self.source(self.held_documents)
         wanted = self.config.train.micro_tokens
-        budget = Budget(tokens=max(self.config.length, 8_192 if wanted == "auto" else min(8_192, wanted)))
+        budget = Budget(tokens=max(self.longest_example, 8_192 if wanted == "auto" else min(8_192, wanted)))
         return source, source.plan(budget, Key(self.config.train.seed, _HELD_OUT_EPOCH))
 
     def heldout_batches(self, tokens: int | None = None) -> list[Batch]:
