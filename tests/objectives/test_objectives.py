@@ -20,6 +20,7 @@ from maskwright.nn.dropout import dropout_key
 from maskwright.nn.layout import Ragged
 from maskwright.objective import Pass, Together
 from maskwright.objectives import OBJECTIVES
+from maskwright.text.sentinels import with_sentinels
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.setup import make_objective
 from maskwright.train.step import backward
@@ -38,13 +39,16 @@ def examples(corpus: Corpus, objective: Together, count: int, length: int = 48) 
     """The first examples of an epoch as the objective wants them, before its stage."""
     frame = corpus.tokenizer().frame
     documents = np.arange(corpus.documents)
-    source = CorpusSource(corpus.tokens(), documents, objective.pairing(length, 0.1, frame), frame, "")
+    rule, sizes = objective.pairing(length, 0.1, frame), objective.sizes(frame)
+    source = CorpusSource(corpus.tokens(), documents, rule, frame, "", sizes)
     plan = source.plan(Budget(examples=64), Key(0))
     return [source.sample(plan, int(n)) for n in plan.order[:count]]
 
 
 def prepared(objective: Together, tokenizer: Tokenizer, **changes: float) -> Model:
-    """A model of the first family that can carry the objective, with its heads."""
+    """A model of the first family that can carry the objective, with its heads, and sentinels among its pieces."""
+    if "spans" in objective.parts:
+        tokenizer = with_sentinels(tokenizer, 20)
     model = tiny_of(carrier(objective.members), tokenizer, **changes)
     torch.manual_seed(0)
     for part in objective.members:
@@ -80,10 +84,15 @@ def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(
 def test_the_same_key_makes_the_same_batch(objective: Together, small_corpus: Corpus, tokenizer: Tokenizer) -> None:
     model = prepared(objective, tokenizer)
     one, same = (collated(objective, model, examples(small_corpus, objective, 8), Key(4, 2)) for _ in range(2))
-    assert torch.equal(one.ids_T, same.ids_T)
-    for name, target in one.targets.items():
-        assert torch.equal(target.rows, same.targets[name].rows)
-        assert torch.equal(target.labels, same.targets[name].labels)
+    assert one.counts and one.counts.keys() == same.counts.keys()
+    for mine, other in ((one, same), (one.decoder, same.decoder)):
+        if mine is None or other is None:
+            assert mine is other
+            continue
+        assert torch.equal(mine.ids_T, other.ids_T)
+        for name, target in mine.targets.items():
+            assert torch.equal(target.rows, other.targets[name].rows)
+            assert torch.equal(target.labels, other.targets[name].labels)
 
 
 def test_targets_are_named_after_their_part_and_counted_before_the_pass(
@@ -93,8 +102,9 @@ def test_targets_are_named_after_their_part_and_counted_before_the_pass(
     batch = collated(objective, model, examples(small_corpus, objective, 8))
     loss = objective(Pass(model, batch))
     assert loss.keys() == set(objective.parts)
+    targets = batch.targets if batch.decoder is None else batch.decoder.targets
     for name, part in loss.items():
-        assert part.count == batch.targets[name].count == int((batch.targets[name].labels != IGNORED).sum())
+        assert part.count == batch.counts[name] == int((targets[name].labels != IGNORED).sum())
         assert part.sum.shape == () and (part.hits is None or 0 <= part.hits <= part.count)
 
 

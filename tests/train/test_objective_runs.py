@@ -9,18 +9,28 @@ import torch
 from runs import ENCODER, config, steps, weights
 from safetensors.torch import load_file
 
+from maskwright.corpus.build import build_from
 from maskwright.corpus.store import Corpus
 from maskwright.errors import ConfigError, Stopped
 from maskwright.model import load
 from maskwright.objectives import OBJECTIVES
 from maskwright.report.log import read_log
+from maskwright.text.sentinels import with_sentinels
+from maskwright.text.tokenizer import Tokenizer
 from maskwright.train import loop
 from maskwright.train.pretrain import pretrain
 from maskwright.train.setup import make_objective
-from small import carrier
+from small import carrier, documents
 
 NAMES = [entry.name for entry in OBJECTIVES if entry.name != "mlm"]
 TRAIN = {"steps": 4, "save_every": 2, "tokens": 1_200, "micro_tokens": 800}
+
+
+@pytest.fixture(scope="module")
+def corpus(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The small corpus, of a tokenizer with sentinels."""
+    out = tmp_path_factory.mktemp("sentinels") / "corpus"
+    return build_from(documents(), out, with_sentinels(tokenizer, 30), sentences="lines", shard_bytes=40_000)
 
 
 def settings(names: str) -> dict[str, Any]:
@@ -30,10 +40,10 @@ def settings(names: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("names", NAMES)
 def test_a_run_of_every_objective_resumes_bitwise(
-    names: str, small_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    names: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = settings(names)
-    whole = pretrain(config(small_corpus.folder, tmp_path / "whole", TRAIN, **made))
+    whole = pretrain(config(corpus.folder, tmp_path / "whole", TRAIN, **made))
     real = loop.backward
 
     def backward(*given: Any, step: int, **rest: Any) -> Any:
@@ -43,9 +53,9 @@ def test_a_run_of_every_objective_resumes_bitwise(
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(loop, "backward", backward)
-        pretrain(config(small_corpus.folder, tmp_path / "run", TRAIN, **made))
+        pretrain(config(corpus.folder, tmp_path / "run", TRAIN, **made))
     torch.manual_seed(99)
-    pretrain(config(small_corpus.folder, tmp_path / "run", TRAIN, **made), resume=True)
+    pretrain(config(corpus.folder, tmp_path / "run", TRAIN, **made), resume=True)
     assert weights(tmp_path / "run", 4) == weights(tmp_path / "whole", 4)
     assert steps(tmp_path / "run") == steps(tmp_path / "whole")
     record = next(each for each in read_log(tmp_path / "whole" / "log.jsonl") if each["kind"] == "step")
@@ -53,8 +63,8 @@ def test_a_run_of_every_objective_resumes_bitwise(
     assert whole.heldout is not None and whole.heldout.scores()
 
 
-def test_the_generator_is_trained_saved_and_shares_the_tables(small_corpus: Corpus, tmp_path: Path) -> None:
-    pretrain(config(small_corpus.folder, tmp_path / "run", TRAIN, **settings("rtd")))
+def test_the_generator_is_trained_saved_and_shares_the_tables(corpus: Corpus, tmp_path: Path) -> None:
+    pretrain(config(corpus.folder, tmp_path / "run", TRAIN, **settings("rtd")))
     state = load_file(tmp_path / "run" / "checkpoints" / "step-00000004" / "net.safetensors")
     mine = {name for name in state if name.startswith("objective.")}
     assert mine and not any("embed.token" in name or "embed.norm" in name for name in mine)
@@ -70,10 +80,10 @@ def test_the_generator_is_trained_saved_and_shares_the_tables(small_corpus: Corp
         assert not any(report.values()), report
 
 
-def test_two_objectives_that_choose_their_examples_are_refused(small_corpus: Corpus, tmp_path: Path) -> None:
+def test_two_objectives_that_choose_their_examples_are_refused(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nsp and sop each choose what an example is made of"):
-        pretrain(config(small_corpus.folder, tmp_path / "run", TRAIN, objectives="nsp,sop"))
+        pretrain(config(corpus.folder, tmp_path / "run", TRAIN, objectives="nsp,sop"))
     with pytest.raises(ConfigError, match="mlm and rtd both make the part 'mlm'"):
-        pretrain(config(small_corpus.folder, tmp_path / "run", TRAIN, objectives="mlm,rtd"))
+        pretrain(config(corpus.folder, tmp_path / "run", TRAIN, objectives="mlm,rtd"))
     with pytest.raises(ConfigError, match="objective rtd: bert cannot carry a 'rtd' head; it can: pooler, mlm"):
-        pretrain(config(small_corpus.folder, tmp_path / "run", TRAIN, objectives="rtd"))
+        pretrain(config(corpus.folder, tmp_path / "run", TRAIN, objectives="rtd"))

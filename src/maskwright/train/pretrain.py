@@ -167,7 +167,8 @@ def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> 
     pairs = [head for head in ("nsp", "sop") if head in model.net.heads][
         :1
     ]  # of two rules of pairs one can be followed
-    objectives = ",".join([*(head for head in ("mlm",) if head in model.net.heads), *pairs])
+    tokens = [name for name, head in (("mlm", "mlm"), ("causal", "lm")) if head in model.net.heads]
+    objectives = ",".join([*tokens, *pairs])
     if not objectives:
         model.head("mlm")
     train = PretrainConfig.model_fields["train"].get_default()
