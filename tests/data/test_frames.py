@@ -14,7 +14,7 @@ from maskwright.data.batch import Collator
 from maskwright.data.pairs import NextPairs, Runs
 from maskwright.data.plan import Budget
 from maskwright.data.source import CorpusSource, RowsSource, tokenise_rows
-from maskwright.errors import ConfigError, InputError
+from maskwright.errors import CheckpointError, ConfigError, InputError
 from maskwright.families import family_of
 from maskwright.keys import Key
 from maskwright.model import Model, batches_of, create
@@ -169,6 +169,11 @@ def test_a_tokenizer_without_padding_fills_up_with_what_no_sequence_sees(framed:
     bare = {role: piece for role, piece in CONVENTIONS["roberta"].roles.items() if role != "pad"}
     backend = tokenizers.Tokenizer.from_file(str(framed("roberta") / "tokenizer.json"))
     assert Collator.of((), Tokenizer(backend, 512, bare)).pad_id == 0
+
+
+def test_a_tokenizer_with_more_segments_than_the_model_is_refused(framed: Callable[[str], Path]) -> None:
+    with pytest.raises(CheckpointError, match="lays texts out in 3 segments and the model has 2"):
+        tiny("bert", Tokenizer.load(framed("xlnet")))
 
 
 def test_a_length_that_the_special_pieces_fill_is_refused(framed: Callable[[str], Path]) -> None:

@@ -1,6 +1,7 @@
 """Whole runs of every objective: stopped and resumed with the same bits, and a folder at the end that holds what was learnt."""
 
 import signal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from maskwright.corpus.build import build_from
 from maskwright.corpus.store import Corpus
+from maskwright.data.loader import Place
 from maskwright.errors import ConfigError, Stopped
 from maskwright.model import load
 from maskwright.objectives import OBJECTIVES
@@ -19,7 +21,7 @@ from maskwright.text.sentinels import with_sentinels
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train import loop
 from maskwright.train.pretrain import pretrain
-from maskwright.train.setup import make_objective
+from maskwright.train.setup import Pretraining, make_objective
 from small import carrier, documents
 
 NAMES = [entry.name for entry in OBJECTIVES if entry.name != "mlm"]
@@ -78,6 +80,23 @@ def test_the_generator_is_trained_saved_and_shares_the_tables(corpus: Corpus, tm
     for name, kind in (("generator", "ElectraForMaskedLM"), ("model", "ElectraForPreTraining")):
         _, report = getattr(transformers, kind).from_pretrained(tmp_path / "run" / name, output_loading_info=True)
         assert not any(report.values()), report
+
+
+@pytest.mark.parametrize(("family", "kind", "names"), [("roberta", "bpe", "mlm"), ("albert", "unigram", "mlm,sop")])
+def test_families_with_other_frames_are_pre_trained_in_them(family: str, kind: Any, names: str, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.train([each.text for each in documents()], vocab_size=700, kind=kind)
+    corpus = build_from(documents(), tmp_path / "corpus", tokenizer, sentences="lines")
+    made = settings(names) | {"encoder": ENCODER | {"family": family}, "length": 40}
+    done = pretrain(config(corpus.folder, tmp_path / "run", TRAIN, **made))
+    assert done.heldout is not None and set(done.heldout.loss) == set(names.split(","))
+    parts = Pretraining.of(config(corpus.folder, tmp_path / "again", TRAIN, **made))
+    batch = next(parts.loader().steps(Place())).batches[0]
+    frame, cu = tokenizer.frame.around(1 + ("sop" in names)), batch.layout.cu.tolist()
+    for begin, end in pairwise(cu):
+        ids = batch.ids_T[begin:end].tolist()
+        assert (ids[0], ids[-1]) == (frame[0].id, frame[-1].id) and end - begin <= 40
+        assert sum(number in (frame[0].id, frame[-1].id) for number in ids) == len(frame) - 1 - ("sop" in names)
+    assert load(tmp_path / "run" / "model").tokenizer.frame == tokenizer.frame
 
 
 def test_two_objectives_that_choose_their_examples_are_refused(corpus: Corpus, tmp_path: Path) -> None:
