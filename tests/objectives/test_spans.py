@@ -1,10 +1,13 @@
 """Span corruption: a text worked by hand, the published counts, and draws held against closed forms."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maskwright.cli.tokenizer import train
 from maskwright.data.batch import Sample
 from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key
@@ -115,6 +118,16 @@ def test_sentinels_are_found_by_name_or_missed_with_the_remedy(tokenizer: Tokeni
         sentinels_of(tokenizer, "<extra_id_0>")
     with pytest.raises(InputError, match="<extra_id_0> already"):
         with_sentinels(more)
+
+
+def test_a_vocabulary_is_trained_with_sentinels_that_live_through_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a red fox runs over a hill\n" * 9)
+    train(str(tmp_path / "text.txt"), out=tmp_path / "made", vocab_size=300, kind="unigram", sentinels=4)
+    tokenizer = Tokenizer.load(tmp_path / "made")
+    assert sentinels_of(tokenizer, "<extra_id_{}>").tolist() == list(
+        range(tokenizer.vocab_size - 4, tokenizer.vocab_size)
+    )
+    assert set(sentinels_of(tokenizer, "<extra_id_{}>").tolist()) <= tokenizer.special_ids
 
 
 def test_more_spans_than_sentinels_are_refused() -> None:

@@ -24,15 +24,23 @@ from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["Heldout", "Reference", "evaluate_pretraining", "length_rule", "unigram_reference"]
+__all__ = [
+    "PAIR_TITLES",
+    "TOKEN_TITLES",
+    "Heldout",
+    "Reference",
+    "evaluate_pretraining",
+    "length_rule",
+    "unigram_reference",
+]
 
-_TOKENS = {
+TOKEN_TITLES = {
     "mlm": "masked-token",
     "causal": "next-token",
     "spans": "span",
     "denoise": "mended-text",
 }
-_PAIRS = {"nsp": "next-sentence", "sop": "sentence-order"}
+PAIR_TITLES = {"nsp": "next-sentence", "sop": "sentence-order"}
 """Part -> what its scores are called."""
 
 
@@ -73,14 +81,14 @@ class Heldout:
     def scores(self) -> dict[str, Any]:
         """Return each score with what to hold it against, as a run log's ``result`` record has them."""
         found: dict[str, Any] = {}
-        for part, title in _TOKENS.items():
+        for part, title in TOKEN_TITLES.items():
             if part not in self.loss:
                 continue
             beside = {"unigram entropy": self.reference.entropy}
             found[f"{title} loss"] = {"value": self.loss[part], "unit": "nats", "beside": beside}
             always = {f"always {self.reference.piece!r}": self.reference.most_frequent}
             found[f"{title} accuracy"] = self._accuracy(part) | {"beside": always}
-        for part, title in _PAIRS.items():
+        for part, title in PAIR_TITLES.items():
             if part in self.accuracy:
                 rules = {"majority": self.pair_majority, "lengths only": self.pair_lengths}
                 known = {name: _share(rule) for name, rule in rules.items() if rule is not None}
@@ -138,7 +146,7 @@ def evaluate_pretraining(
         name: wilson(round(share * taken.counts[name]), taken.counts[name]) for name, share in taken.accuracy.items()
     }
     majority = lengths = None
-    if _PAIRS.keys() & accuracy.keys():
+    if PAIR_TITLES.keys() & accuracy.keys():
         labels = test_columns[:, 4]
         usual = round(float(train_columns[:, 4].mean()))
         majority = wilson(int((labels == usual).sum()), len(labels))

@@ -9,7 +9,7 @@ import numpy as np
 
 from maskwright.corpus.health import Finding, findings
 from maskwright.data.loader import Loader
-from maskwright.evaluation.pretraining import Reference
+from maskwright.evaluation.pretraining import PAIR_TITLES, TOKEN_TITLES, Reference
 from maskwright.objective import Objective
 from maskwright.objectives.mlm import Mlm
 from maskwright.objectives.rtd import Rtd
@@ -58,9 +58,12 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
     pairs = parts.pairs
     held = parts.heldout_plan()[1].columns if len(parts.held_documents) else np.zeros((0, 5), dtype=np.int64)
     found = baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs)
-    order = any(member.name == "sop" for member in parts.objective.members)
+    titles = [
+        next((names[part] for part in parts.objective.parts if part in names), None)
+        for names in (TOKEN_TITLES, PAIR_TITLES)
+    ]
     return Outlook(
-        replace(found, pair_task="sentence-order") if order else found,
+        replace(found, token_task=titles[0], pair_task=titles[1] or found.pair_task),
         taken,
         [*findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs), *remarks(taken)],
     )
