@@ -124,7 +124,8 @@ def sentinels_of(tokenizer: Tokenizer, name: str) -> NDArray[np.int64]:
     if not found:
         raise ConfigError(
             f"objective spans: the tokenizer has no piece {name.format(0)!r}. T5's has 100 of them; BERT's vocabularies have "
-            "[unused0], so --objective.spans.sentinel '[unused{}]'; a new one gets them by maskwright tokenizer train --sentinels 100"
+            "[unused0], so --objective.spans.sentinel '[unused{}]'; a new one gets them by "
+            "maskwright tokenizer train --sentinels 100"
         )
     return np.array(found, dtype=np.int64)
 
