@@ -35,7 +35,7 @@ from maskwright.objectives.output import Rewriting, next_pieces
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["SpanSizes", "Spans", "SpansConfig", "TakeOut", "noise_of", "sentinels_of"]
+__all__ = ["SpanSizes", "Spans", "SpansConfig", "TakeOut", "amounts", "noise_of", "sentinels_of"]
 
 
 class SpansConfig(Config):
