@@ -123,10 +123,10 @@ class TokenColumn:
         """(end - begin,) whether each token of a span begins a sentence; one that begins a document does."""
         shard = self._shard_at(begin)
         first, last = begin - shard.first_token, end - shard.first_token
-        ends = shard.sentence_ends
-        inside = ends[np.searchsorted(ends, first) : np.searchsorted(ends, last)]
+        # In the file's own type: another one would have the whole shard copied for every call.
+        at, beyond = shard.sentence_ends.searchsorted(np.array([first, last], dtype=np.int32))
         starts = np.zeros(end - begin, dtype=np.bool_)
-        starts[inside - first] = True
+        starts[shard.sentence_ends[at:beyond] - first] = True
         starts[:1] |= first == 0
         return starts
 
