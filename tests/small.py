@@ -5,16 +5,19 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pytest
 import torch
 
 from maskwright.corpus.read import Document
-from maskwright.families import Net, family_of
+from maskwright.families import FAMILIES, Net, family_of
 from maskwright.families.bert import bert_spec
 from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.model import Model, create
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout, Ragged
+from maskwright.objective import Objective
 from maskwright.text.characters import spell
+from maskwright.text.special import Frame, Place
 from maskwright.text.tokenizer import Tokenizer
 
 MODULES = (
@@ -45,6 +48,13 @@ def documents() -> list[Document]:
     return found
 
 
+def bert_frame(cls_id: int, sep_id: int) -> Frame:
+    """[CLS] A [SEP], and [CLS] A [SEP] B [SEP] with B and what is behind it in segment 1."""
+    cls, sep = Place(cls_id, -1, 0), Place(sep_id, -1, 0)
+    single = (cls, Place(None, 0, 0), sep)
+    return Frame(single, (*single, Place(None, 1, 1), Place(sep_id, -1, 1)))
+
+
 def tiny_model(tokenizer: Tokenizer, carrying: Iterable[str] = (), seed: int = 0, **changes: Any) -> Model:
     """A fresh two-layer model that carries the named heads (``classify`` with three outputs); the rest changes its spec."""
     model = create(bert_spec(**{"vocabulary": tokenizer.vocab_size, **TINY, **changes}), tokenizer, seed=seed)
@@ -52,6 +62,22 @@ def tiny_model(tokenizer: Tokenizer, carrying: Iterable[str] = (), seed: int = 0
     for name in carrying:
         model.add_head(name, 3 if name == "classify" else 0)
     return model
+
+
+def tiny_of(family: str, tokenizer: Tokenizer, seed: int = 0, **changes: Any) -> Model:
+    """A fresh two-layer model of any family."""
+    spec = family_of(family).new_spec(vocabulary=tokenizer.vocab_size, **{**TINY, **changes})
+    return create(spec, tokenizer, seed=seed)
+
+
+def carrier(objectives: Iterable[Objective]) -> str:
+    """The first registered family that all these objectives fit; skips where there is none."""
+    for entry in FAMILIES:
+        family = family_of(entry.name)
+        spec = family.new_spec(vocabulary=800, **TINY)
+        if not any(each.misfit(family, spec) for each in objectives):
+            return entry.name
+    pytest.skip("no family of this version carries it")
 
 
 def loud(net: torch.nn.Module, seed: int = 0) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -225,6 +225,10 @@ class PretrainConfig(Config):
     """Names of the objectives, with commas; they share one batch and one pass."""
     objective: dict[str, dict[str, Any]] = {}
     """Options of an objective, such as --objective.mlm.rate 0.2 or --objective.mlm.unit word."""
+    objective_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    """Weight of a part of the loss, such as --objective-weights.nsp 0.5; default: 1, or what the objective says (rtd 50)."""
+    weighting: Literal["fixed", "equal", "loss-softmax", "released", "grad", "grad-share", "grad-plus"] = "fixed"
+    """How the parts are weighed: as said above, all the same, or anew each step by FashionBERT's adaptive weights."""
     length: int = Field(128, ge=16)
     """Tokens in an example, special ones included."""
     length_warmup: float = Field(0.0, ge=0, lt=1)

@@ -130,6 +130,11 @@ class Model(nn.Module):
                 f"the tokenizer has {tokenizer.vocab_size:,} pieces and the model only {net.spec.vocabulary:,} embeddings: "
                 "they do not belong together"
             )
+        there, wanted = net.spec.embed.segments, 1 + max(place.segment for place in tokenizer.frame.pair)
+        if 1 < there < wanted:
+            raise CheckpointError(
+                f"the tokenizer lays texts out in {wanted} segments and the model has {there}: they do not belong together"
+            )
         self.family, self.net, self.tokenizer, self.card = family, net, tokenizer, card or Card()
 
     @property
@@ -328,11 +333,11 @@ def batches_of(
     """Tokenise texts or pairs of texts and lay them out, the longest first; ``batch.examples`` are row numbers."""
     tokenizer = model.tokenizer
     ids = tokenise_rows(tokenizer, rows, min(length or model.longest, model.longest))
-    source = RowsSource(ids, np.zeros(len(ids)), tokenizer.cls_id, tokenizer.sep_id, "")
-    lengths = np.array([1 + sum(len(part) + 1 for part in row) for row in ids], dtype=np.int64)
+    source = RowsSource(ids, np.zeros(len(ids)), tokenizer.frame, "")
+    lengths = source.lengths()
     order = np.argsort(-lengths, kind="stable")
     bounds = Budget(tokens=max(batch_tokens, model.longest)).steps(lengths[order])
-    collate = Collator((), tokenizer.pad_id)
+    collate = Collator.of((), tokenizer)
     plan = source.plan(Budget(examples=1), Key(0), shuffle=False)
     samples: list[list[Sample]] = [
         [source.sample(plan, int(n)) for n in order[a:b]] for a, b in itertools.pairwise(bounds)

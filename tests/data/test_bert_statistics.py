@@ -34,9 +34,7 @@ class Measured:
 
 def measure(corpus: Corpus, config: MlmConfig, seed: int) -> Measured:
     tokenizer, column = corpus.tokenizer(), corpus.tokens()
-    source = CorpusSource(
-        column, np.arange(column.documents), NextPairs(LENGTH), tokenizer.cls_id, tokenizer.sep_id, "golden"
-    )
+    source = CorpusSource(column, np.arange(column.documents), NextPairs(LENGTH), tokenizer.frame, "golden")
     ordinary = np.setdiff1d(np.arange(tokenizer.vocab_size), sorted(tokenizer.special_ids))
     hide = HideTokens(config, tokenizer.mask_id, ordinary)
     lengths, labels, len_a, len_b, places, relative, now, was = ([] for _ in range(8))

@@ -8,17 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwright.data.source import cut_pair, tokenise_rows
-from maskwright.errors import ConfigError
 from maskwright.tasks.glue import MRPC
 from maskwright.text.tokenizer import Tokenizer
 
 
-@given(first=st.integers(0, 40), second=st.integers(0, 40), length=st.integers(5, 60))
+@given(first=st.integers(0, 40), second=st.integers(0, 40), room=st.integers(2, 57))
 @settings(max_examples=500)
-def test_the_longer_part_gives_way_until_both_are_even(first: int, second: int, length: int) -> None:
-    a, b = cut_pair(list(range(first)), list(range(second)), length)
+def test_the_longer_part_gives_way_until_both_are_even(first: int, second: int, room: int) -> None:
+    a, b = cut_pair(list(range(first)), list(range(second)), room)
     assert a == list(range(len(a))) and b == list(range(len(b)))
-    room = length - 3
     assert len(a) + len(b) == min(room, first + second)
     if first + second > room:
         assert abs(len(a) - len(b)) <= 1 or min(len(a), len(b)) == min(first, second)
@@ -48,10 +46,3 @@ def test_real_pairs_are_cut_as_transformers_cuts_them(shared: Path, tmp_path: Pa
         else:
             assert ours == ids
     assert (both_longer > 0) == (length == 16)
-
-
-def test_a_pair_for_a_tokenizer_that_joins_texts_otherwise_is_refused() -> None:
-    tokenizer = Tokenizer.train(["a red fox runs over a hill"] * 3, vocab_size=300, kind="bpe", min_frequency=1)
-    assert tokenise_rows(tokenizer, [("a fox",)], 16)
-    with pytest.raises(ConfigError, match="a pair of texts cannot be laid out for this tokenizer yet"):
-        tokenise_rows(tokenizer, [("a fox", "a hill")], 16)

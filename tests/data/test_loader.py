@@ -27,7 +27,7 @@ def loader(small_corpus: Corpus, tokenizer: Tokenizer, tmp_path: Path) -> Loader
     ordinary = np.setdiff1d(np.arange(tokenizer.vocab_size), sorted(tokenizer.special_ids))
     return Loader(
         CorpusSource(
-            column, np.arange(column.documents), NextPairs(64), tokenizer.cls_id, tokenizer.sep_id, "small"
+            column, np.arange(column.documents), NextPairs(64), tokenizer.frame, "small"
         ),
         Collator((LabelPair(), HideTokens(MlmConfig(), tokenizer.mask_id, ordinary)), tokenizer.pad_id),
         Budget(tokens=20_000),
@@ -163,7 +163,7 @@ def test_what_travels_to_workers_is_small_and_holds_no_torch_module(loader: Load
 
 
 def test_a_source_without_examples_is_refused(tokenizer: Tokenizer) -> None:
-    empty = RowsSource([], np.zeros(0), tokenizer.cls_id, tokenizer.sep_id, "")
+    empty = RowsSource([], np.zeros(0), tokenizer.frame, "")
     loader = Loader(empty, Collator((), tokenizer.pad_id), Budget(examples=2), 0)
     with pytest.raises(InputError, match="nothing to train on"):
         next(loader.steps(Place(0, 0)))

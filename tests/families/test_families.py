@@ -108,7 +108,7 @@ def test_every_head_says_what_it_reads_and_ends_with_a_tensor_as_long_as_its_out
             scores = head.eval()(torch.zeros(1, net.spec.width, device="meta"))
             assert net.get_parameter(ours).shape[0] == scores.shape[-1] * len(theirs.names)
     carried = frozenset(itertools.chain.from_iterable(family.architectures.values()))
-    assert carried == set(family.heads)
+    assert carried | {"sop"} >= set(family.heads) >= carried  # no class of theirs has ALBERT's head on another encoder
 
 
 @pytest.mark.parametrize("name", NAMES)

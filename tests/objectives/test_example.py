@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from framed import framed, tokens_of
 from maskwright.cli import run
 from maskwright.corpus.store import Corpus
 from maskwright.data.batch import Sample
@@ -27,11 +28,7 @@ TEXT = "Unbelievable: (the) whole of London, naïve; 3.14 % “of it”. 北京�
 
 
 def sample_of(tokenizer: Tokenizer, text: str = TEXT) -> Sample:
-    encoded = Encoder(tokenizer).encode(text.encode(), np.array([len(text.encode())]))
-    ids = np.concatenate([[tokenizer.cls_id], encoded.ids, [tokenizer.sep_id]]).astype(np.int64)
-    special = np.zeros(len(ids), bool)
-    special[[0, -1]] = True
-    return Sample(ids, np.zeros(len(ids), np.int64), special, np.concatenate([[True], encoded.starts, [True]]), 0)
+    return framed([tokens_of(Encoder(tokenizer), tokenizer, [text])], tokenizer.cls_id, tokenizer.sep_id)
 
 
 def bare(text: str) -> str:
@@ -148,6 +145,10 @@ def test_every_objective_can_be_looked_at(
     if not any(heads <= set(entry.load().heads) for entry in FAMILIES):
         pytest.skip(f"no architecture carries {', '.join(sorted(heads))}")
     monkeypatch.setenv("COLUMNS", "80")
+    if name == "spans":
+        assert run(["corpus", "show", str(small_corpus.folder), "--objective", name]) == 1
+        assert "tokenizer train --sentinels 100" in capsys.readouterr().err
+        return
     words = ["corpus", "show", str(small_corpus.folder), "--objective", name, "--length", "64", "--examples", "2"]
     assert run(words) == 0
     shown = capsys.readouterr().out

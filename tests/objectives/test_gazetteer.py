@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framed import framed
+from framed import framed, tokens_of
 from maskwright.data.batch import Sample
 from maskwright.errors import ConfigError, DataError, InputError
 from maskwright.keys import Key
@@ -41,8 +41,6 @@ def characters() -> Tokenizer:
 
 def sample(tokenizer: Tokenizer, *sentences: str, language: str = "en") -> Sample:
     """As a corpus stores and gives it."""
-    data = "".join(sentences).encode()
-    ends = np.cumsum([len(sentence.encode()) for sentence in sentences])
     word_ends = None
     if language == "zh":
         pytest.importorskip("rjieba")
@@ -51,8 +49,9 @@ def sample(tokenizer: Tokenizer, *sentences: str, language: str = "en") -> Sampl
         text = "".join(sentences)
         in_chars = find(text, np.cumsum([len(sentence) for sentence in sentences]).tolist())
         word_ends = np.array([len(text[:end].encode()) for end in in_chars])
-    encoded = Encoder(tokenizer).encode(data, ends, word_ends)
-    return framed([(encoded.ids, encoded.starts)], tokenizer.cls_id, tokenizer.sep_id, 0)
+    return framed(
+        [tokens_of(Encoder(tokenizer), tokenizer, sentences, word_ends)], tokenizer.cls_id, tokenizer.sep_id, 0
+    )
 
 
 def found(tokenizer: Tokenizer, names: list[str], text: Sample) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framed import framed
+from framed import framed, tokens_of
 from maskwright.data.batch import Collator, Sample
 from maskwright.keys import Key
 from maskwright.objectives.gazetteer import Gazetteer
@@ -38,11 +38,7 @@ def vocabularies() -> dict[str, tuple[Tokenizer, Encoder, Gazetteer]]:
 
 def sample_of(encoder: Encoder, tokenizer: Tokenizer, texts: list[str], number: int) -> Sample:
     """As a corpus stores them: the first one's words found by rjieba where it is installed."""
-    segments = []
-    for text in texts:
-        data = text.encode()
-        encoded = encoder.encode(data, np.array([len(data)]), chinese_words(text))
-        segments.append((encoded.ids, encoded.starts))
+    segments = [tokens_of(encoder, tokenizer, [text], chinese_words(text)) for text in texts]
     return framed(segments, tokenizer.cls_id, tokenizer.sep_id, number)
 
 

@@ -33,7 +33,7 @@ def objective() -> Together:
 def pairs(small_corpus: Corpus) -> tuple[CorpusSource, Plan]:
     tokenizer = small_corpus.tokenizer()
     documents = np.arange(small_corpus.documents)
-    source = CorpusSource(small_corpus.tokens(), documents, NextPairs(64), tokenizer.cls_id, tokenizer.sep_id, "")
+    source = CorpusSource(small_corpus.tokens(), documents, NextPairs(64), tokenizer.frame, "")
     return source, source.plan(Budget(examples=24), Key(0))
 
 

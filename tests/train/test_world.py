@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,10 +21,16 @@ LIMIT = 120
 
 
 def run_processes(
-    corpus: Corpus, out: Path, processes: int, fault: str = "", **train: object
+    corpus: Corpus,
+    out: Path,
+    processes: int,
+    fault: str = "",
+    changes: dict[str, Any] = {},  # noqa: B006
+    **train: object,
 ) -> subprocess.CompletedProcess:
     out.mkdir(parents=True)
-    given = config(corpus.folder, out / "run", {"steps": 4, "lr": 1e-3, **train}, encoder=PLAIN, held_out=0.1)
+    values = {"encoder": PLAIN, "held_out": 0.1, **changes}
+    given = config(corpus.folder, out / "run", {"steps": 4, "lr": 1e-3, **train}, **values)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     return subprocess.run(
         [*command, str(SCRIPT), given.model_dump_json(), str(out), *([fault] if fault else [])],
@@ -34,11 +41,23 @@ def run_processes(
     )
 
 
-def test_one_two_and_four_processes_see_the_same_samples_and_gradients(small_corpus: Corpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "several"),
+    [
+        ({}, (2, 4)),
+        ({"weighting": "loss-softmax"}, (2,)),
+        ({"weighting": "grad-plus"}, (4,)),
+        ({"objectives": "rtd", "encoder": PLAIN | {"family": "electra"}}, (2,)),
+    ],
+    ids=["fixed weights", "weights by loss", "weights by gradient", "draws of a generator"],
+)
+def test_one_process_and_several_see_the_same_samples_and_gradients(
+    changes: dict[str, Any], several: tuple[int, ...], small_corpus: Corpus, tmp_path: Path
+) -> None:
     found = {}
-    for processes in (1, 2, 4):
+    for processes in (1, *several):
         out = tmp_path / str(processes)
-        done = run_processes(small_corpus, out, processes)
+        done = run_processes(small_corpus, out, processes, changes=changes)
         assert done.returncode == 0, done.stderr
         shares = [json.loads((out / f"seen-{rank}.json").read_text()) for rank in range(processes)]
         assert all(share != shares[0] for share in shares[1:])
@@ -46,7 +65,7 @@ def test_one_two_and_four_processes_see_the_same_samples_and_gradients(small_cor
         found[processes] = seen, load_file(out / "gradients.safetensors"), steps(out / "run")
     seen, gradients, log = found[1]
     assert len(gradients) > 4 * 20
-    for other_seen, other_gradients, other_log in (found[2], found[4]):
+    for other_seen, other_gradients, other_log in (found[processes] for processes in several):
         assert other_seen == seen
         assert other_gradients.keys() == gradients.keys()
         for name, gradient in gradients.items():
@@ -56,6 +75,8 @@ def test_one_two_and_four_processes_see_the_same_samples_and_gradients(small_cor
             assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-5)
             assert theirs.get("tokens") == mine.get("tokens")
             assert theirs["accuracy"] == mine["accuracy"]
+            if mine["kind"] == "step":
+                assert theirs.get("weights") == pytest.approx(mine.get("weights"), rel=1e-6)
 
 
 @pytest.mark.parametrize(("fault", "said"), [("die", "SIGKILL"), ("raise", "this process has no memory left")])

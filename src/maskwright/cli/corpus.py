@@ -178,7 +178,9 @@ def show_corpus(
     corpus = Corpus.open(folder)
     column = corpus.tokens()
     pairs = pairs and corpus.documents > 1
-    share = seen_share(column, NextPairs(length) if pairs else Runs(length))
+    frame = corpus.tokenizer().frame
+    pairing = NextPairs(length, special=frame.special(2)) if pairs else Runs(length, special=frame.special(1))
+    share = seen_share(column, pairing)
     kind = "in pairs" if pairs else "in single segments"
     show_summary(summary(corpus), {f"seen at length {length} {kind}": f"{100 * share:.1f} % of the tokens"})
     show_ledger(corpus.ledger)

@@ -27,6 +27,7 @@ def train(
     kind: Literal["wordpiece", "bpe", "unigram"] = "wordpiece",
     cased: bool | None = None,
     min_frequency: int = 2,
+    sentinels: int = 0,
     text_field: str = "text",
 ) -> None:
     """Train a vocabulary on text files: WordPiece (BERT), byte BPE (RoBERTa) or Unigram (ALBERT).
@@ -45,9 +46,12 @@ def train(
         Keep upper case and accents; byte BPE keeps them unless told --no-cased.
     min_frequency
         A piece must occur so often.
+    sentinels
+        Pieces <extra_id_0>, <extra_id_1>, … put behind the others, which T5's span corruption needs; T5 has 100.
     text_field
         Field of a .jsonl object that holds the text.
     """
+    from maskwright.text.sentinels import with_sentinels
     from maskwright.text.tokenizer import Tokenizer
 
     _check_free(out)
@@ -59,6 +63,8 @@ def train(
         lowercase=None if cased is None else not cased,
         min_frequency=min_frequency,
     )
+    if sentinels > 0:
+        tokenizer = with_sentinels(tokenizer, sentinels)
     tokenizer.save(out)
     show(
         key_values(

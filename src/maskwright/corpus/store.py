@@ -122,6 +122,17 @@ class TokenColumn:
         shard = self._shard_at(begin)
         return shard.starts_word(begin - shard.first_token, end - shard.first_token)
 
+    def starts_sentence(self, begin: int, end: int) -> NDArray[np.bool_]:
+        """(end - begin,) whether each token of a span begins a sentence; one that begins a document does."""
+        shard = self._shard_at(begin)
+        first, last = begin - shard.first_token, end - shard.first_token
+        # In the file's own type: another one would have the whole shard copied for every call.
+        at, beyond = shard.sentence_ends.searchsorted(np.array([first, last], dtype=np.int32))
+        starts = np.zeros(end - begin, dtype=np.bool_)
+        starts[shard.sentence_ends[at:beyond] - first] = True
+        starts[:1] |= first == 0
+        return starts
+
     def _shard_at(self, token: int) -> TokenShard:
         return self.shards[bisect_right(self._first_tokens, token) - 1]
 

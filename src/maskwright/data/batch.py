@@ -17,6 +17,8 @@ from torch import Tensor
 
 from maskwright.keys import Key
 from maskwright.nn.layout import Layout, Ragged
+from maskwright.text.special import Frame
+from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target"]
 
@@ -59,6 +61,12 @@ class Batch:
         own = int(self.layout.cu[-1]) if isinstance(self.layout, Ragged) else len(self.ids_T)
         return own + (self.decoder.tokens if self.decoder else 0)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Name -> valid targets, the decoder's too."""
+        own = {name: target.count for name, target in self.targets.items()}
+        return own | (self.decoder.counts if self.decoder else {})
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the same batch on another device."""
         return replace(
@@ -86,7 +94,7 @@ class Sample:
     ids: NDArray[np.int64]
     segments: NDArray[np.int64]
     special: NDArray[np.bool_]
-    """True for [CLS], [SEP] and the like."""
+    """True for the pieces that the frame put there: [CLS], [SEP] and the like."""
     starts_word: NDArray[np.bool_]
     number: int
     """Which example of its source this is."""
@@ -94,28 +102,34 @@ class Sample:
     """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere)."""
     targets: Mapping[str, tuple[NDArray[np.int64], NDArray[np.generic]]] = field(default_factory=dict)
     """Objective -> (places in the sequence, labels)."""
+    starts_sentence: NDArray[np.bool_] | None = None
+    """Which tokens begin a sentence, where that is known."""
+    decoder: Sample | None = None
+    """What a decoder is given beside, with targets of its own."""
 
     @classmethod
     def of(
         cls,
-        segments: Sequence[tuple[NDArray[np.generic], NDArray[np.bool_]]],
-        cls_id: int,
-        sep_id: int,
+        texts: Sequence[tuple[NDArray[np.generic], NDArray[np.bool_]]],
+        frame: Frame,
         number: int,
         label: float = 0,
     ) -> Sample:
-        """Join (ids, starts_word) segments as BERT does: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]."""
-        length = 1 + sum(len(ids) + 1 for ids, _ in segments)
-        ids_all = np.full((length, *segments[0][0].shape[1:]), sep_id, dtype=np.int64)
-        which = np.zeros(length, dtype=np.int64)
+        """Lay one or two texts, each (ids, starts_word), in the tokenizer's frame."""
+        length = frame.special(len(texts)) + sum(len(ids) for ids, _ in texts)
+        ids_all = np.empty((length, *texts[0][0].shape[1:]), dtype=np.int64)
+        which = np.empty(length, dtype=np.int64)
         special, starts = np.ones(length, dtype=np.bool_), np.ones(length, dtype=np.bool_)
-        ids_all[0] = cls_id
-        at = 1
-        for segment, (ids, starts_word) in enumerate(segments):
-            end = at + len(ids)
-            ids_all[at:end], starts[at:end], special[at:end] = ids, starts_word, False
-            which[at : end + 1] = segment
-            at = end + 1
+        at = 0
+        for place in frame.around(len(texts)):
+            end = at + (len(texts[place.text][0]) if place.id is None else 1)
+            which[at:end] = place.segment
+            if place.id is None:
+                ids_all[at:end], starts[at:end] = texts[place.text]
+                special[at:end] = False
+            else:
+                ids_all[at] = place.id
+            at = end
         return cls(ids_all, which, special, starts, number, label)
 
     def with_target(self, name: str, places: NDArray[np.int64], labels: NDArray[np.generic]) -> Sample:
@@ -142,10 +156,23 @@ class Collator:
     round_targets: int = 16
     """Likewise M, for objectives that predict from single tokens."""
 
+    @classmethod
+    def of(cls, stages: Sequence[Stage], tokenizer: Tokenizer) -> Collator:
+        """Return the chain for a tokenizer; one without padding fills up with the id 0, which no sequence sees."""
+        return cls(tuple(stages), tokenizer.roles.get("pad", 0))
+
     def __call__(self, samples: Sequence[Sample], key: Key) -> Batch:
         """Make one batch; ``key`` holds the seed and the epoch, each sample's number completes it."""
         for stage in self.stages:
             samples = [stage(sample, key.at(sample.number)) for sample in samples]
+        batch = self._laid(samples)
+        decoders = [sample.decoder for sample in samples if sample.decoder is not None]
+        if not decoders:
+            return batch
+        assert len(decoders) == len(samples), "some samples have a decoder part and some have none"
+        return replace(batch, decoder=self._laid(decoders))
+
+    def _laid(self, samples: Sequence[Sample]) -> Batch:
         lengths = [len(sample.ids) for sample in samples]
         total = _round_up(sum(lengths), self.round_tokens)
         ids = np.full((total, *samples[0].ids.shape[1:]), self.pad_id, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""How documents become examples: pairs of segments as BERT makes them, or single runs of whole sentences.
+"""How documents become examples: pairs of segments as BERT and ALBERT make them, or single runs of whole sentences.
 
 Pairs: Devlin et al. 2019, appendix A.2, and the published ``create_pretraining_data.py``: walk a document, collect sentences up
 to a target length, split them at random into A and B, replace B by text from elsewhere in half of the cases (then B's
@@ -6,6 +6,8 @@ sentences are used again), cut tokens at random from front or back of the longer
 
 - "elsewhere" is always another document (there: up to ten draws, then possibly the same one);
 - the target length, when it is short, and all other choices are keyed by (seed, epoch, document), not by a shared generator.
+
+Neighbours: Lan et al. 2020, section 3.1: both segments from the same document, in half of the cases in the other order.
 
 Columns of a plan made here: A begins, A ends, B begins, B ends (global token offsets), label.
 """
@@ -16,7 +18,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,29 @@ from maskwright.corpus.store import TokenColumn
 from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key, Stream
 
-__all__ = ["FOLLOWS", "RANDOM", "NextPairs", "Pairing", "Runs"]
+__all__ = [
+    "ENDS",
+    "FOLLOWS",
+    "GOES_ON",
+    "IN_ORDER",
+    "RANDOM",
+    "SWAPPED",
+    "Chunks",
+    "NeighbourPairs",
+    "NextPairs",
+    "Pairing",
+    "Runs",
+    "check_room",
+]
 
 FOLLOWS, RANDOM = 0, 1
 """Labels of a pair, as in BERT's weights; the API speaks the names."""
+
+IN_ORDER, SWAPPED = 0, 1
+"""Labels of two neighbours, as in ALBERT's weights; the API speaks the names."""
+
+GOES_ON, ENDS = 0, 1
+"""Labels of a chunk: whether the document ends with it."""
 
 Example = tuple[int, int, int, int, int]
 
@@ -36,9 +57,12 @@ Example = tuple[int, int, int, int, int]
 class Pairing(Protocol):
     """How documents become examples.  ``length`` counts special tokens."""
 
+    texts: ClassVar[int]
+    """Texts in an example: 1 or 2."""
+
     @property
     def special(self) -> int:
-        """Special tokens of an example."""
+        """Special tokens of an example: what the tokenizer's frame says."""
         ...
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
@@ -73,8 +97,9 @@ def _with_text(documents: NDArray[np.int64], sentences: NDArray[np.int64]) -> ND
     return documents[sentences[documents + 1] > sentences[documents]]
 
 
-def _check_length(length: int, special: int) -> None:
-    if length < special + 2:
+def check_room(length: int, special: int, texts: int = 2) -> None:
+    """Refuse a length that has no token for each text beside the special ones."""
+    if length < special + texts:
         raise ConfigError(f"length {length} leaves no room for text beside {special} special tokens; use 16 or more")
 
 
@@ -86,10 +111,12 @@ class Runs:
     short_rate: float = 0.1
     """Share of documents cut to a random shorter length, so that short inputs are met in pre-training too."""
     special: int = 2
+    """Special tokens of an example, by the tokenizer's frame."""
+    texts: ClassVar[int] = 1
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5), B empty."""
-        _check_length(self.length, self.special)
+        check_room(self.length, self.special)
         sentences, tokens = _bounds(column)
         examples = _Table()
         for document in _with_text(documents, sentences).tolist():
@@ -105,6 +132,34 @@ class Runs:
 
 
 @dataclass(frozen=True)
+class Chunks:
+    """Single texts of the full length, wherever they end; only the last one of a document is shorter.  No token is lost."""
+
+    length: int
+    special: int = 2
+    """Special tokens of an example, by the tokenizer's frame."""
+    overlap: int = 0
+    """Tokens that a chunk shares with the one before it."""
+    texts: ClassVar[int] = 1
+
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
+        """Return (E, 5), B empty; nothing is drawn."""
+        check_room(self.length, self.special)
+        sentences, tokens = _bounds(column)
+        room = self.length - self.special
+        examples = _Table()
+        for document in _with_text(documents, sentences).tolist():
+            begin, last = (int(tokens[sentences[at]]) for at in (document, document + 1))
+            while True:
+                end = min(begin + room, last)
+                examples.add((begin, end, end, end, ENDS if end == last else GOES_ON))
+                if end == last:
+                    break
+                begin = end - self.overlap
+        return examples.rows()
+
+
+@dataclass(frozen=True)
 class NextPairs:
     """Pairs for next-sentence prediction."""
 
@@ -114,10 +169,12 @@ class NextPairs:
     random_rate: float = 0.5
     """Share of pairs whose B comes from another document; pairs of one sentence always do."""
     special: int = 3
+    """Special tokens of a pair, by the tokenizer's frame."""
+    texts: ClassVar[int] = 2
 
     def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
         """Return (E, 5).  InputError when there is only one document, for then nothing is elsewhere."""
-        _check_length(self.length, self.special)
+        check_room(self.length, self.special)
         sentences, tokens = _bounds(column)
         documents = _with_text(documents, sentences)
         if len(documents) < 2:
@@ -131,6 +188,55 @@ class NextPairs:
             for example in walk(place, key):
                 examples.add(example)
         return examples.rows()
+
+
+@dataclass(frozen=True)
+class NeighbourPairs:
+    """Pairs for sentence-order prediction: two neighbouring segments of one document, in order or swapped.
+
+    A document of a single sentence gives none; a last sentence that is left alone is paired with the one before it.
+    """
+
+    length: int
+    short_rate: float = 0.1
+    """Share of documents with a random shorter target length."""
+    swap_rate: float = 0.5
+    """Share of pairs whose segments change places."""
+    special: int = 3
+    """Special tokens of a pair, by the tokenizer's frame."""
+    texts: ClassVar[int] = 2
+
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
+        """Return (E, 5).  InputError when no document has two sentences."""
+        check_room(self.length, self.special)
+        sentences, tokens = _bounds(column)
+        documents = documents[sentences[documents + 1] - sentences[documents] > 1]
+        if not len(documents):
+            raise InputError(
+                "sentence-order prediction needs documents of at least two sentences and the corpus has none: "
+                "separate documents by blank lines, not sentences, or pre-train with --objectives mlm"
+            )
+        examples = _Table()
+        for document in documents.tolist():
+            ends = tokens[sentences[document] : sentences[document + 1] + 1].tolist()
+            for example in self._of(ends, key.at(document).stream("sop.pairs")):
+                examples.add(example)
+        return examples.rows()
+
+    def _of(self, ends: list[int], draw: Stream) -> Iterator[Example]:
+        """The pairs of a document whose sentences begin and end at ``ends``."""
+        room = self.length - self.special
+        target = _target(draw, room, self.short_rate)
+        at, count = 0, len(ends) - 1
+        while at < count:
+            at = min(at, count - 2)
+            stop = max(at + 2, min(count, bisect_left(ends, ends[at] + target, at + 1)))
+            split = at + 1 + draw.below(stop - at - 1)
+            pair = (ends[at], ends[split]), (ends[split], ends[stop])
+            swapped = draw.uniform() < self.swap_rate
+            # Cut behind the swap: of two long segments the second keeps less, which would tell them apart.
+            yield (*_cut(*(pair[::-1] if swapped else pair), room, draw), SWAPPED if swapped else IN_ORDER)
+            at = stop
 
 
 def _target(draw: Stream, room: int, short_rate: float) -> int:
@@ -164,7 +270,7 @@ class _Walk:
                 b, label, at = self._elsewhere(place, target - (a[1] - a[0]), draw), RANDOM, split
             else:
                 b, label, at = (ends[split], ends[stop]), FOLLOWS, stop
-            yield (*self._cut(a, b, draw), label)
+            yield (*_cut(a, b, self.room, draw), label)
 
     def _elsewhere(self, place: int, wanted: int, draw: Stream) -> tuple[int, int]:
         """At least one sentence, and up to ``wanted`` tokens of sentences, from a random place of another document."""
@@ -176,19 +282,20 @@ class _Walk:
         stop = int(np.searchsorted(self.tokens, start + wanted))
         return start, int(self.tokens[min(last, max(begin + 1, stop))])
 
-    def _cut(self, a: tuple[int, int], b: tuple[int, int], draw: Stream) -> tuple[int, int, int, int]:
-        """Cut the longer segment, token by token, at its front or its back, until the pair fits."""
-        len_a, len_b = a[1] - a[0], b[1] - b[0]
-        excess = len_a + len_b - self.room
-        if excess <= 0:
-            return (*a, *b)
-        # The longer one down to the shorter, then both in turn; on a tie B goes first.
-        from_a = min(excess, max(0, len_a - len_b))
-        from_b = min(excess, max(0, len_b - len_a))
-        from_a, from_b = (
-            from_a + (excess - from_a - from_b) // 2,
-            from_b + (excess - from_a - from_b + 1) // 2,
-        )
-        front_a = int((draw.uniforms(from_a) < 0.5).sum()) if from_a else 0
-        front_b = int((draw.uniforms(from_b) < 0.5).sum()) if from_b else 0
-        return a[0] + front_a, a[1] - from_a + front_a, b[0] + front_b, b[1] - from_b + front_b
+
+def _cut(a: tuple[int, int], b: tuple[int, int], room: int, draw: Stream) -> tuple[int, int, int, int]:
+    """Cut the longer segment, token by token, at its front or its back, until the pair fits."""
+    len_a, len_b = a[1] - a[0], b[1] - b[0]
+    excess = len_a + len_b - room
+    if excess <= 0:
+        return (*a, *b)
+    # The longer one down to the shorter, then both in turn; on a tie B goes first.
+    from_a = min(excess, max(0, len_a - len_b))
+    from_b = min(excess, max(0, len_b - len_a))
+    from_a, from_b = (
+        from_a + (excess - from_a - from_b) // 2,
+        from_b + (excess - from_a - from_b + 1) // 2,
+    )
+    front_a = int((draw.uniforms(from_a) < 0.5).sum()) if from_a else 0
+    front_b = int((draw.uniforms(from_b) < 0.5).sum()) if from_b else 0
+    return a[0] + front_a, a[1] - from_a + front_a, b[0] + front_b, b[1] - from_b + front_b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 
 from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Sample
-from maskwright.data.pairs import Pairing
+from maskwright.data.pairs import Pairing, check_room
 from maskwright.data.plan import Budget, Plan
-from maskwright.errors import ConfigError
 from maskwright.keys import Key
+from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["CorpusSource", "RowsSource", "Source", "cut_pair", "tokenise_rows"]
+__all__ = ["CorpusSource", "RowsSource", "Sizes", "Source", "cut_pair", "tokenise_rows"]
+
+
+class Sizes(Protocol):
+    """How many tokens examples take.  Small and picklable; its repr says what it depends on."""
+
+    def __call__(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(E,) tokens of texts in their frames -> (E,) tokens of all that is computed for them, or the most."""
+        ...
 
 
 class Source(Protocol):
@@ -50,28 +58,33 @@ class CorpusSource:
     documents: NDArray[np.int64]
     """Numbers of the documents to use: the rest is held out."""
     pairing: Pairing
-    cls_id: int
-    sep_id: int
+    frame: Frame
     fingerprint: str
+    sizes: Sizes | None = None
+    """From the tokens of texts in their frames to those of examples, where a decoder is given some too."""
 
     def plan(self, budget: Budget, key: Key, shuffle: bool = True) -> Plan:
         """Walk the documents; see ``Pairing``."""
         columns = self.pairing(self.column, self.documents, key)
         lengths = columns[:, 1] - columns[:, 0] + columns[:, 3] - columns[:, 2] + self.pairing.special
+        if self.sizes is not None:
+            lengths = self.sizes(lengths)
         return Plan.make(columns, lengths, budget, key if shuffle else None)
 
     def identity(self) -> str:
         """Return the content, the rule and the documents."""
         documents = hashlib.sha256(np.ascontiguousarray(self.documents).data).hexdigest()
-        return f"{self.fingerprint} {self.pairing} {documents}"
+        return f"{self.fingerprint} {self.pairing} {documents}" + (f" {self.sizes}" if self.sizes else "")
 
     def sample(self, plan: Plan, number: int) -> Sample:
         """Read the spans of one example."""
         a, a_end, b, b_end, label = plan.columns[number].tolist()
-        segments = [(self.column.ids(a, a_end), self.column.starts_word(a, a_end))]
-        if self.pairing.special == 3:
-            segments.append((self.column.ids(b, b_end), self.column.starts_word(b, b_end)))
-        return Sample.of(segments, self.cls_id, self.sep_id, number, label)
+        spans = ((a, a_end), (b, b_end))[: self.pairing.texts]
+        texts = [(self.column.ids(*span), self.column.starts_word(*span)) for span in spans]
+        sample = Sample.of(texts, self.frame, number, label)
+        starts = np.zeros(len(sample.ids), dtype=np.bool_)
+        starts[~sample.special] = np.concatenate([self.column.starts_sentence(*span) for span in spans])
+        return replace(sample, starts_sentence=starts)
 
 
 @dataclass(frozen=True)
@@ -82,14 +95,18 @@ class RowsSource:
     """One or two lists of ids a row, cut to length."""
     labels: NDArray[np.float64]
     """(rows,): class numbers or values."""
-    cls_id: int
-    sep_id: int
+    frame: Frame
     fingerprint: str
 
     def plan(self, budget: Budget, key: Key, shuffle: bool = True) -> Plan:
         """Each row once."""
-        lengths = np.array([1 + sum(len(part) + 1 for part in row) for row in self.rows], dtype=np.int64)
-        return Plan.make(np.arange(len(self.rows)).reshape(-1, 1), lengths, budget, key if shuffle else None)
+        columns = np.arange(len(self.rows)).reshape(-1, 1)
+        return Plan.make(columns, self.lengths(), budget, key if shuffle else None)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Return (rows,): the tokens of each, special ones included."""
+        special = {texts: self.frame.special(texts) for texts in (1, 2)}
+        return np.array([special[len(row)] + sum(map(len, row)) for row in self.rows], dtype=np.int64)
 
     def identity(self) -> str:
         """Return the content."""
@@ -98,19 +115,18 @@ class RowsSource:
     def sample(self, plan: Plan, number: int) -> Sample:
         """Join one row's parts."""
         parts = [np.asarray(part, dtype=np.int64) for part in self.rows[number]]
-        segments = [(ids, np.ones(len(ids), dtype=np.bool_)) for ids in parts]
-        return Sample.of(segments, self.cls_id, self.sep_id, number, float(self.labels[number]))
+        texts = [(ids, np.ones(len(ids), dtype=np.bool_)) for ids in parts]
+        return Sample.of(texts, self.frame, number, float(self.labels[number]))
 
 
-def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[list[int], ...]:
-    """Cut a text or a pair to ``length`` tokens with its special ones, from the end of the longer part.
+def cut_pair(first: list[int], second: list[int] | None, room: int) -> tuple[list[int], ...]:
+    """Cut a text or a pair to ``room`` tokens, special ones not counted, from the end of the longer part.
 
     What is left is as even as the parts allow, which is what Hugging Face calls longest-first: an odd token goes to the
     longer part, and of two equal ones to the second.
     """
     if second is None:
-        return (first[: length - 2],)
-    room = length - 3
+        return (first[:room],)
     excess = len(first) + len(second) - room
     if excess <= 0:
         return first, second
@@ -123,21 +139,16 @@ def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[l
 
 
 def tokenise_rows(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], length: int) -> list[tuple[list[int], ...]]:
-    """Tokenise texts or pairs of texts, each cut to ``length`` tokens with its special ones.
+    """Tokenise texts or pairs of texts, each cut so that it has ``length`` tokens within the tokenizer's frame.
 
-    ConfigError for a tokenizer whose special pieces stand elsewhere than BERT's: its model never saw texts joined that way.
     No more of a text is read than ``length`` tokens need, so of two texts that are both longer, neither counts as the longer.
+    ConfigError for a length that the frame's special pieces fill alone.
     """
-    texts = max((len(row) for row in rows), default=1)
-    frame = tokenizer.frame.single if texts == 1 else tokenizer.frame.pair
-    if [place.id for place in frame] != [tokenizer.cls_id, *[None, tokenizer.sep_id] * texts]:
-        raise ConfigError(
-            f"{'a pair of texts' if texts == 2 else 'a text'} cannot be laid out for this tokenizer yet: its special pieces "
-            "stand elsewhere than BERT's ([CLS] text [SEP], with [CLS] text [SEP] text [SEP] for pairs)"
-        )
+    texts = max(map(len, rows), default=1)
+    check_room(length, tokenizer.frame.special(texts), texts)
     firsts = tokenizer.encode_batch_truncated([row[0] for row in rows], length)
     seconds = iter(tokenizer.encode_batch_truncated([row[1] for row in rows if len(row) > 1], length))
     return [
-        cut_pair(first, next(seconds) if len(row) > 1 else None, length)
+        cut_pair(first, next(seconds) if len(row) > 1 else None, length - tokenizer.frame.special(len(row)))
         for first, row in zip(firsts, rows, strict=True)
     ]

@@ -1,7 +1,8 @@
 """How good a pre-trained encoder is on text it never saw, beside what knows nothing.
 
-Masked tokens beside a model that knows only how frequent tokens are; sentence pairs beside the majority and beside a rule
-that sees nothing but the two lengths (pairs cut short differ in length, so lengths alone tell something).
+Tokens beside a model that knows only how frequent tokens are; sentence pairs beside the majority and beside a rule that sees
+nothing but the two lengths (pairs cut short differ in length, so lengths alone tell something); replaced tokens beside the
+answer that none was.
 """
 
 from __future__ import annotations
@@ -23,7 +24,25 @@ from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["Heldout", "Reference", "evaluate_pretraining", "length_rule", "unigram_reference"]
+__all__ = [
+    "PAIR_TITLES",
+    "TOKEN_TITLES",
+    "Heldout",
+    "Reference",
+    "evaluate_pretraining",
+    "length_rule",
+    "unigram_reference",
+]
+
+TOKEN_TITLES = {
+    "mlm": "masked-token",
+    "plm": "any-order token",
+    "causal": "next-token",
+    "spans": "span",
+    "denoise": "mended-text",
+}
+PAIR_TITLES = {"nsp": "next-sentence", "sop": "sentence-order"}
+"""Part -> what its scores are called."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +68,12 @@ class Heldout:
     """Of each objective: the share predicted right."""
     counts: dict[str, int]
     """Predictions scored, of each objective."""
-    nsp_majority: Interval | None
-    """Accuracy of always giving the more frequent answer."""
-    nsp_lengths: Interval | None
+    pair_majority: Interval | None
+    """Accuracy of always giving the more frequent answer about a pair."""
+    pair_lengths: Interval | None
     """Accuracy of the best rule found that sees lengths only."""
+    usual: dict[str, float]
+    """Accuracy of the part's most frequent answer, where the part says it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -61,23 +82,24 @@ class Heldout:
     def scores(self) -> dict[str, Any]:
         """Return each score with what to hold it against, as a run log's ``result`` record has them."""
         found: dict[str, Any] = {}
-        if "mlm" in self.loss:
-            count = self.counts["mlm"]
+        for part, title in TOKEN_TITLES.items():
+            if part not in self.loss:
+                continue
             beside = {"unigram entropy": self.reference.entropy}
-            found["masked-token loss"] = {
-                "value": self.loss["mlm"],
-                "unit": "nats",
-                "beside": beside,
-            }
+            found[f"{title} loss"] = {"value": self.loss[part], "unit": "nats", "beside": beside}
             always = {f"always {self.reference.piece!r}": self.reference.most_frequent}
-            found["masked-token accuracy"] = _share(self.accuracy["mlm"]) | {"count": count, "beside": always}
-        if "nsp" in self.accuracy:
-            rules = {"majority": self.nsp_majority, "lengths only": self.nsp_lengths}
-            found["next-sentence accuracy"] = _share(self.accuracy["nsp"]) | {
-                "count": self.counts["nsp"],
-                "beside": {name: _share(rule) for name, rule in rules.items() if rule is not None},
-            }
+            found[f"{title} accuracy"] = self._accuracy(part) | {"beside": always}
+        for part, title in PAIR_TITLES.items():
+            if part in self.accuracy:
+                rules = {"majority": self.pair_majority, "lengths only": self.pair_lengths}
+                known = {name: _share(rule) for name, rule in rules.items() if rule is not None}
+                found[f"{title} accuracy"] = self._accuracy(part) | {"beside": known}
+        if "rtd" in self.accuracy:
+            found["replaced-token accuracy"] = self._accuracy("rtd") | {"beside": {"never replaced": self.usual["rtd"]}}
         return found
+
+    def _accuracy(self, part: str) -> dict[str, Any]:
+        return _share(self.accuracy[part]) | {"count": self.counts[part]}
 
 
 def _share(found: Interval) -> dict[str, Any]:
@@ -125,10 +147,10 @@ def evaluate_pretraining(
         name: wilson(round(share * taken.counts[name]), taken.counts[name]) for name, share in taken.accuracy.items()
     }
     majority = lengths = None
-    if "nsp" in accuracy:
+    if PAIR_TITLES.keys() & accuracy.keys():
         labels = test_columns[:, 4]
         usual = round(float(train_columns[:, 4].mean()))
         majority = wilson(int((labels == usual).sum()), len(labels))
         if len(set(train_columns[:, 4].tolist())) == 2:
             lengths = wilson(int((length_rule(train_columns, test_columns) == labels).sum()), len(labels))
-    return Heldout(reference, taken.parts, accuracy, taken.counts, majority, lengths)
+    return Heldout(reference, taken.parts, accuracy, taken.counts, majority, lengths, taken.usual)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,12 +21,13 @@ __all__ = ["Sums", "Taken", "forward_only", "logits_of"]
 
 @dataclass
 class Sums:
-    """A loss gathered over batches: for each part its sum, its count, its weight and its hits."""
+    """A loss gathered over batches: for each part its sum, count and weight, its hits and those of the usual answer."""
 
     sum: float = 0.0
     count: int = 0
     weight: float = 1.0
     hits: float | None = None
+    usual: float | None = None
 
     def add(self, part: Part) -> None:
         """Take in one batch's part."""
@@ -35,6 +36,8 @@ class Sums:
         self.weight = part.weight
         if part.hits is not None:
             self.hits = (self.hits or 0.0) + float(part.hits)
+        if part.usual is not None:
+            self.usual = (self.usual or 0.0) + float(part.usual)
 
     def join(self, other: Sums) -> None:
         """Take in another process's sums."""
@@ -43,6 +46,8 @@ class Sums:
         self.weight = other.weight
         if other.hits is not None:
             self.hits = (self.hits or 0.0) + other.hits
+        if other.usual is not None:
+            self.usual = (self.usual or 0.0) + other.usual
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ class Taken:
     accuracy: dict[str, float]
     """Share predicted right, for the parts where that means something."""
     counts: dict[str, int]
+    weights: dict[str, float] = field(default_factory=dict)
+    """What each part counts in the loss."""
+    usual: dict[str, float] = field(default_factory=dict)
+    """Share that the most frequent answer gets right, for the parts that say so."""
 
     @classmethod
     def of(cls, sums: dict[str, Sums]) -> Taken:
@@ -65,14 +74,17 @@ class Taken:
             means,
             {name: s.hits / max(1, s.count) for name, s in sums.items() if s.hits is not None},
             {name: s.count for name, s in sums.items()},
+            {name: s.weight for name, s in sums.items()},
+            {name: s.usual / max(1, s.count) for name, s in sums.items() if s.usual is not None},
         )
 
 
 @torch.no_grad()
 def forward_only(model: Model, objective: Objective, batches: Sequence[Batch], dtype: torch.dtype) -> Taken:
     """Return the loss of batches without dropout and without gradients."""
-    was_training = model.training
+    was_training, was_learning = model.training, objective.training
     model.eval()
+    objective.eval()
     sums: dict[str, Sums] = defaultdict(Sums)
     for batch in batches:
         with autocast(model.device, dtype):
@@ -80,6 +92,7 @@ def forward_only(model: Model, objective: Objective, batches: Sequence[Batch], d
         for name, part in loss.items():
             sums[name].add(part)
     model.train(was_training)
+    objective.train(was_learning)
     return Taken.of(sums)
 
 

@@ -50,12 +50,13 @@ def bert_keys(prefix: str) -> tuple[KeyRow, ...]:
 
 
 def bert_heads(prefix: str) -> dict[str, HeadKind]:
-    """Return BERT's heads for an encoder with that prefix."""
+    """Return BERT's heads for an encoder with that prefix; ``sop`` is ALBERT's, and no class of Hugging Face's has it here."""
     transform = "cls.predictions.transform"
     return {
         "pooler": pooler(f"{prefix}.pooler.dense"),
         "mlm": masked_tokens(f"{transform}.dense", f"{transform}.LayerNorm", "cls.predictions.bias"),
         "nsp": scores("nsp", "cls.seq_relationship", what="next-sentence head", reads="pooled", fixed=2),
+        "sop": scores("sop", "cls.sentence_order", what="sentence-order head", reads="pooled", fixed=2),
         "classify": scores("classify", "classifier", what="classification head", reads="pooled", rate=head_rate),
         "tokens": scores("tokens", "classifier", what="token classification head", reads="tokens", rate=head_rate),
         "answers": scores("answers", "qa_outputs", what="question answering head", reads="tokens", fixed=2),

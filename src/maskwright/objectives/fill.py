@@ -27,17 +27,20 @@ class Guess:
 def fill_masks(model: Model, text: str, top: int = 5) -> list[list[Guess]]:
     """Return the ``top`` most probable pieces for each [MASK] of a text, in order.
 
-    InputError when there is none, or when the text is longer than the model takes.
+    [MASK] is called as the tokenizer calls it: <mask> for RoBERTa.  InputError when there is none, or when the text is longer
+    than the model takes.
     """
     tokenizer = model.tokenizer
     ids = np.array(tokenizer.encode_marked(text), dtype=np.int64)
-    places = np.flatnonzero(ids == tokenizer.mask_id) + 1
+    sample = Sample.of([(ids, np.ones(len(ids), dtype=np.bool_))], tokenizer.frame, 0)
+    places = np.flatnonzero(sample.ids == tokenizer.mask_id)
     if not len(places):
-        raise InputError(f"there is no [MASK] in {text[:60]!r}: put one where a word should be guessed")
-    if len(ids) + 2 > model.longest:
-        raise InputError(f"the text has {len(ids)} tokens; this model takes {model.longest - 2}")
-    sample = Sample.of([(ids, np.ones(len(ids), dtype=np.bool_))], tokenizer.cls_id, tokenizer.sep_id, 0)
-    batch = Collator((), tokenizer.pad_id)([sample], Key(0)).to(model.device)
+        mask = tokenizer.pieces([tokenizer.mask_id])[0]
+        raise InputError(f"there is no {mask} in {text[:60]!r}: put one where a word should be guessed")
+    if len(sample.ids) > model.longest:
+        room = model.longest - tokenizer.frame.special(1)
+        raise InputError(f"the text has {len(ids)} tokens; this model takes {room}")
+    batch = Collator.of((), tokenizer)([sample], Key(0)).to(model.device)
     was_training = model.training
     model.eval()
     scores_MV = model.head("mlm")(model.hidden(batch)[torch.from_numpy(places).to(model.device)]).float().softmax(-1)

@@ -1,7 +1,7 @@
 """Next-sentence prediction: does the second segment follow the first, or is it from another document?
 
 Devlin et al. 2019, section 3.1, https://arxiv.org/abs/1810.04805.  The pairs are made by ``data.pairs.NextPairs``.
-Needs: at least two documents with several sentences; a family with segments.   Relatives: mlm.
+Needs: at least two documents with several sentences; a family with segments.   Relatives: mlm, sop.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from pydantic import Field
 
 from maskwright.config import Config
 from maskwright.data.batch import Sample
+from maskwright.data.pairs import NextPairs
 from maskwright.keys import Key
 from maskwright.model import Model
 from maskwright.objective import Loss, Objective, Part, Pass
+from maskwright.text.special import Frame
 
-__all__ = ["LabelPair", "Nsp", "NspConfig"]
+__all__ = ["LabelPair", "Nsp", "NspConfig", "two_ways"]
 
 
 class NspConfig(Config):
@@ -30,11 +32,22 @@ class NspConfig(Config):
 
 @dataclass(frozen=True)
 class LabelPair:
-    """Adds the target ``nsp``: the pair's label at its first token."""
+    """Adds a target at the first token: the pair's label."""
+
+    name: str = "nsp"
+    """Of the target."""
 
     def __call__(self, sample: Sample, key: Key) -> Sample:
         """Return the sample with its target."""
-        return sample.with_target("nsp", np.zeros(1, dtype=np.int64), np.array([sample.label], dtype=np.int64))
+        return sample.with_target(self.name, np.zeros(1, dtype=np.int64), np.array([sample.label], dtype=np.int64))
+
+
+def two_ways(run: Pass, name: str) -> Loss:
+    """Return the part ``name``: cross-entropy of the two scores of the head of that name, summed over the pairs."""
+    target = run.batch.targets[name]
+    logits_B2 = run.scores(name).float()
+    hits = (logits_B2.detach().argmax(-1) == target.labels).sum()
+    return {name: Part(F.cross_entropy(logits_B2, target.labels, reduction="sum"), target.count, hits=hits)}
 
 
 class Nsp(Objective):
@@ -52,13 +65,14 @@ class Nsp(Objective):
         super().__init__()
         self.config = config
 
+    def pairing(self, length: int, short_rate: float, frame: Frame) -> NextPairs:
+        """Return the rule of pairs from one document or two."""
+        return NextPairs(length, short_rate, self.config.random_rate, frame.special(2))
+
     def stage(self, model: Model) -> LabelPair:
         """Return the labelling step."""
         return LabelPair()
 
     def forward(self, run: Pass) -> Loss:
         """Return the part ``nsp``."""
-        target = run.batch.targets["nsp"]
-        logits_B2 = run.model.head("nsp")(run.pooled_BD).float()
-        hits = (logits_B2.detach().argmax(-1) == target.labels).sum()
-        return {"nsp": Part(F.cross_entropy(logits_B2, target.labels, reduction="sum"), target.count, hits=hits)}
+        return two_ways(run, "nsp")

@@ -5,8 +5,8 @@ Every record has a ``kind`` and a ``time`` (seconds since 1970, UTC).  The kinds
     start   config, machine, versions: dicts; command: str; parameters, steps (planned): int; reference,
             accuracy_reference: {name: value} to draw beside the curves; ledger: the corpus's accounts; name and
             whatever else tells what was run
-    step    step, epoch, loss, parts {name: mean loss}, accuracy {name: share}, lr, grad_norm (before clipping),
-            tokens (seen since the run began), tokens_per_second
+    step    step, epoch, loss, parts {name: mean loss}, weights {name: what it counts, where there are several parts},
+            accuracy {name: share}, lr, grad_norm (before clipping), tokens (seen since the run began), tokens_per_second
     eval    step, loss, parts, accuracy, metrics {name: value}; best: true where this one is the best so far
     note    text; resumed: the step that a new sitting goes on from
     end     reason, seconds

@@ -49,6 +49,14 @@ class Frame:
     single: tuple[Place, ...]
     pair: tuple[Place, ...]
 
+    def around(self, texts: int) -> tuple[Place, ...]:
+        """Return the places around one text or two."""
+        return self.single if texts == 1 else self.pair
+
+    def special(self, texts: int) -> int:
+        """Return how many special pieces stand around one text or two."""
+        return sum(place.text < 0 for place in self.around(texts))
+
 
 @dataclass(frozen=True)
 class Convention:

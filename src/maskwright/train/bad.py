@@ -42,4 +42,7 @@ def _examples(batch: Batch, tokenizer: Tokenizer) -> list[dict[str, Any]]:
             for name, target in batch.targets.items()
         }
         found.append({"number": number, "text": " ".join(tokenizer.pieces(ids)), "ids": ids, "targets": targets})
+    if batch.decoder is not None:
+        for example, written in zip(found, _examples(batch.decoder, tokenizer), strict=True):
+            example["decoder"] = written
     return found

@@ -133,13 +133,12 @@ def _loader(world: World, model: Model, task: Task, rows: Rows, config: Finetune
     source = RowsSource(
         tokenise_rows(tokenizer, rows.texts, config.length),
         task.numbers(rows),
-        tokenizer.cls_id,
-        tokenizer.sep_id,
+        tokenizer.frame,
         _fingerprint(rows),
     )
     return Loader(
         source,
-        Collator((task.stage(model),), tokenizer.pad_id),
+        Collator.of((task.stage(model),), tokenizer),
         budget_of(train),
         train.seed,
         train.workers,

@@ -38,7 +38,7 @@ from maskwright.report.terminal import Live
 from maskwright.train.average import Average
 from maskwright.train.bad import save_bad
 from maskwright.train.optim import learning_rate, make_optimizer
-from maskwright.train.state import load_state, newest, retain, save_state
+from maskwright.train.state import load_state, newest, put_back, retain, save_state, weights_of
 from maskwright.train.step import backward, update
 from maskwright.train.stop import stopper
 from maskwright.train.world import ALONE, World
@@ -164,7 +164,7 @@ class Run:
         folder = self.folder / "best"
         if folder.exists():
             verify(folder, "best.json")
-            self._whole.load_state_dict(load_file(folder / "net.safetensors"))
+            put_back(self._whole, load_file(folder / "net.safetensors"))
 
     def _write(self, kind: str, **fields: Any) -> None:
         if self.world.first:
@@ -250,6 +250,7 @@ class Run:
             epoch=data.place.epoch,
             loss=taken.loss,
             parts=taken.parts,
+            **({"weights": taken.weights} if len(taken.weights) > 1 else {}),
             accuracy=taken.accuracy,
             lr=lr,
             grad_norm=norm,
@@ -304,8 +305,7 @@ class Run:
 
     def _keep_best(self, step: int, score: float) -> None:
         with sealed_folder(self.folder / "best", "best.json", {"step": step, "score": score}) as staging:
-            tensors = {name: value.contiguous() for name, value in self._whole.state_dict().items()}
-            save_file(tensors, staging / "net.safetensors")
+            save_file(weights_of(self._whole), staging / "net.safetensors")
 
     def _save(self, step: int, place: Place) -> None:
         if self.world.first:

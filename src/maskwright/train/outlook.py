@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from maskwright.corpus.health import Finding, findings
 from maskwright.data.loader import Loader
-from maskwright.evaluation.pretraining import Reference
+from maskwright.evaluation.pretraining import PAIR_TITLES, TOKEN_TITLES, Reference
+from maskwright.objective import Objective
 from maskwright.objectives.mlm import Mlm
+from maskwright.objectives.rtd import Rtd
 from maskwright.train.estimate import Estimate, estimate, remarks
 from maskwright.train.masking import masking_findings, masking_of
 from maskwright.train.setup import Pretraining
@@ -44,8 +46,15 @@ def estimate_of(parts: Pretraining, loader: Loader, steps: int, times: Sequence[
         micro_tokens=loader.micro_tokens or config.length,
         folder=config.out,
         times=times,
-        rate=next((member.config.rate for member in parts.objective.members if isinstance(member, Mlm)), 0.0),
+        rate=max(map(_scored, parts.objective.members)),
     )
+
+
+def _scored(member: Objective) -> float:
+    """Share of the tokens at which an objective scores the vocabulary."""
+    if isinstance(member, Mlm):
+        return member.config.rate
+    return member.config.mlm.rate if isinstance(member, Rtd) else member.share
 
 
 def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: Estimate) -> Outlook:
@@ -53,8 +62,13 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
     pairs = parts.pairs
     held = parts.heldout_plan()[1].columns if len(parts.held_documents) else np.zeros((0, 5), dtype=np.int64)
     odd = findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs)
+    found = baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs)
+    titles = [
+        next((names[part] for part in parts.objective.parts if part in names), None)
+        for names in (TOKEN_TITLES, PAIR_TITLES)
+    ]
     return Outlook(
-        baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs),
+        replace(found, token_task=titles[0], pair_task=titles[1] or found.pair_task),
         taken,
         [*odd, *masking_findings(parts), *remarks(taken)],
         masking_of(parts, loader),

@@ -130,8 +130,10 @@ def _pretrain(
     parts.model.eval()
     heldout = None
     if world.first:
-        provenance = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
-        parts.model.save(config.out / "model", provenance={"pretrained": provenance})
+        history = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
+        provenance = {"pretrained": history}
+        parts.model.save(config.out / "model", provenance=provenance)
+        parts.objective.save(config.out, parts.model, provenance)
         if batches:
             heldout = parts.evaluate(reference, dtype)
             with RunLog(config.out / "log.jsonl") as log:
@@ -171,7 +173,11 @@ def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> 
 
     CheckpointError when the model has no head to score.
     """
-    objectives = ",".join(head for head in ("mlm", "nsp") if head in model.net.heads)
+    pairs = [head for head in ("nsp", "sop") if head in model.net.heads][
+        :1
+    ]  # of two rules of pairs one can be followed
+    tokens = [name for name, head in (("mlm", "mlm"), ("causal", "lm")) if head in model.net.heads]
+    objectives = ",".join([*tokens, *pairs])
     if not objectives:
         model.head("mlm")
     train = PretrainConfig.model_fields["train"].get_default()

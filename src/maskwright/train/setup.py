@@ -15,7 +15,7 @@ from maskwright.config import PretrainConfig
 from maskwright.corpus.store import Corpus, TokenColumn
 from maskwright.data.batch import Batch, Collator
 from maskwright.data.loader import Loader
-from maskwright.data.pairs import NextPairs, Pairing, Runs
+from maskwright.data.pairs import Pairing
 from maskwright.data.plan import Budget, Plan
 from maskwright.data.source import CorpusSource
 from maskwright.errors import ConfigError
@@ -25,7 +25,6 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
-from maskwright.objectives.nsp import Nsp
 from maskwright.train.budget import budget_of, micro_tokens_of
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World
@@ -36,8 +35,16 @@ _HELD_OUT_EPOCH = 1 << 32
 """Epoch of the keys with which held-out text is paired and masked: always the same, and no training epoch's."""
 
 
-def make_objective(names: str, options: Mapping[str, Mapping[str, Any]]) -> Together:
-    """Build objectives from names with commas, and options by name; ConfigError for an unknown name or option."""
+def make_objective(
+    names: str,
+    options: Mapping[str, Mapping[str, Any]],
+    weights: Mapping[str, float] | None = None,
+    weighting: str = "fixed",
+) -> Together:
+    """Build objectives from names with commas, options by name, and weights of their parts.
+
+    ConfigError for an unknown name, option or part.
+    """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted or len(set(wanted)) < len(wanted):
         raise ConfigError(f"objectives: name at least one, each once, not {names!r}")
@@ -47,7 +54,7 @@ def make_objective(names: str, options: Mapping[str, Mapping[str, Any]]) -> Toge
     for name in wanted:
         kind = OBJECTIVES[name].load()
         made.append(kind(kind.Config.of(options.get(name, {}), f"objective.{name}.")))
-    return Together(made)
+    return Together(made, weights, weighting)
 
 
 @dataclass
@@ -91,7 +98,7 @@ class Pretraining:
             model = create(spec, tokenizer, seed=seed)
         if config.length > model.spec.longest:
             raise ConfigError(f"length {config.length} is more than the model's {model.spec.longest} positions")
-        objective = make_objective(config.objectives, config.objective)
+        objective = make_objective(config.objectives, config.objective, config.objective_weights, config.weighting)
         # Fresh heads must not depend on what was drawn before: two runs of one seed start from the same weights.
         with machine.seeded(seed):
             for part in objective.members:
@@ -106,7 +113,7 @@ class Pretraining:
             corpus,
             column,
             model.to(machine.device()),
-            objective,
+            objective.to(machine.device()),
             np.sort(order[held:]),
             np.sort(order[:held]),
         )
@@ -114,25 +121,28 @@ class Pretraining:
     @property
     def pairs(self) -> bool:
         """Whether examples are pairs of segments."""
-        return any(isinstance(part, Nsp) for part in self.objective.members)
+        return self.pairing(self.config.length).texts == 2
 
     def pairing(self, length: int) -> Pairing:
         """Return how documents become examples of at most ``length`` tokens."""
-        pairs = next((part for part in self.objective.members if isinstance(part, Nsp)), None)
-        if pairs is None:
-            return Runs(length, self.config.short_rate)
-        return NextPairs(length, self.config.short_rate, pairs.config.random_rate)
+        return self.objective.pairing(length, self.config.short_rate, self.model.tokenizer.frame)
 
     def source(self, documents: NDArray[np.int64], length: int | None = None) -> CorpusSource:
         """Return examples from the given documents, of the configured length unless another is given."""
         tokenizer = self.model.tokenizer
         fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
-        pairing = self.pairing(length or self.config.length)
-        return CorpusSource(self.column, documents, pairing, tokenizer.cls_id, tokenizer.sep_id, fingerprint)
+        pairing, sizes = self.pairing(length or self.config.length), self.objective.sizes(tokenizer.frame)
+        return CorpusSource(self.column, documents, pairing, tokenizer.frame, fingerprint, sizes)
+
+    @property
+    def longest_example(self) -> int:
+        """Tokens of the longest example, a decoder's included."""
+        sizes = self.objective.sizes(self.model.tokenizer.frame)
+        return self.config.length if sizes is None else int(sizes(np.array([self.config.length]))[0])
 
     def collator(self) -> Collator:
         """Return the chain of collation of these objectives."""
-        return Collator(self.objective.stages(self.model), self.model.tokenizer.pad_id)
+        return Collator.of(self.objective.stages(self.model), self.model.tokenizer)
 
     def loader(self, world: World = ALONE) -> Loader:
         """Return this process's share of the training batches."""
@@ -157,6 +167,7 @@ class Pretraining:
             batch=self.config.train.batch_warmup,
             length=self.config.length_warmup,
             full_length=self.config.length,
+            least=self.longest_example,
             shorter=lambda length: self.source(self.train_documents, length),
         )
 
@@ -164,7 +175,7 @@ class Pretraining:
         """Return the plan of the held-out documents, cut into batches of at most ``micro_tokens`` tokens."""
         source = self.source(self.held_documents)
         wanted = self.config.train.micro_tokens
-        budget = Budget(tokens=max(self.config.length, 8_192 if wanted == "auto" else min(8_192, wanted)))
+        budget = Budget(tokens=max(self.longest_example, 8_192 if wanted == "auto" else min(8_192, wanted)))
         return source, source.plan(budget, Key(self.config.train.seed, _HELD_OUT_EPOCH))
 
     def heldout_batches(self, tokens: int | None = None) -> list[Batch]:

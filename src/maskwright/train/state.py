@@ -23,7 +23,7 @@ from maskwright.checkpoint.seal import sealed_folder, verify
 from maskwright.errors import CheckpointError
 from maskwright.train.average import Average
 
-__all__ = ["load_state", "newest", "retain", "save_state"]
+__all__ = ["load_state", "newest", "put_back", "retain", "save_state", "weights_of"]
 
 SEAL = "state.json"
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def save_state(
     if path.exists() and not (path / SEAL).exists():  # a damaged one, skipped when the run went on
         shutil.rmtree(path)
     with sealed_folder(path, SEAL, {**facts, "step": step}) as staging:
-        save_file(_tensors(module), staging / "net.safetensors")
+        save_file(weights_of(module), staging / "net.safetensors")
         moments = {
             f"{number}.{name}": value
             for number, state in optimizer.state_dict()["state"].items()
@@ -55,8 +55,21 @@ def save_state(
     return path
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().contiguous() for name, value in module.state_dict().items()}
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a module's state; one that has several names, as a table that two networks share, by the first."""
+    first: dict[int, str] = {}
+    state = module.state_dict(keep_vars=True).items()
+    return {name: value.detach().contiguous() for name, value in state if first.setdefault(id(value), name) == name}
+
+
+def put_back(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put ``weights_of`` back; RuntimeError when they are of another module."""
+    first: dict[int, str] = {}
+    shared = {}
+    for name, value in module.state_dict(keep_vars=True).items():
+        if (owner := first.setdefault(id(value), name)) != name and owner in tensors:
+            shared[name] = tensors[owner]
+    module.load_state_dict({**tensors, **shared}, strict=True)
 
 
 def load_state(
@@ -65,7 +78,7 @@ def load_state(
     """Put a verified state back and return its facts.  CheckpointError when it is of another model."""
     facts = verify(path, SEAL)
     try:
-        module.load_state_dict(load_file(path / "net.safetensors"), strict=True)
+        put_back(module, load_file(path / "net.safetensors"))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in load_file(path / "optimizer.safetensors").items():
             number, _, field = name.partition(".")

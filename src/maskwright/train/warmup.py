@@ -29,11 +29,13 @@ def warmed_up(
     batch: float,
     length: float = 0.0,
     full_length: int = 0,
+    least: int = 0,
     shorter: Callable[[int], Source] | None = None,
 ) -> Loader:
     """Return the loader with its warm-up phases: of the size of a step, and of the length of examples.
 
-    batch, length: shares of ``steps``; shorter: from a length to the source of examples of that length.
+    batch, length: shares of ``steps``; least: tokens of the longest example, where a decoder's make it longer than
+    ``full_length``; shorter: from a length to the source of examples of that length.
     """
     ends = sorted({round(warm * steps * end) for warm in (batch, length) if warm for end in (0.5, 1.0)} - {0})
     phases, begin = [], 0
@@ -43,9 +45,9 @@ def warmed_up(
             source = shorter(max(SHORTEST, full_length // divisor))
         if (divisor := _divisor(begin, batch * steps)) > 1:
             # A step must still hold the longest example.
-            least = full_length if budget.tokens else 1
+            smallest = max(least, full_length) if budget.tokens else 1
             budget = Budget(
-                *(None if n is None else max(least, n // divisor) for n in (budget.tokens, budget.examples))
+                *(None if n is None else max(smallest, n // divisor) for n in (budget.tokens, budget.examples))
             )
         phases.append(Phase(source, budget, end))
         begin = end

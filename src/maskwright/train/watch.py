@@ -53,6 +53,10 @@ class Baselines:
     """Accuracy of always giving the more frequent answer; None without pairs."""
     nsp_lengths: Interval | None = None
     """Accuracy of a rule that sees lengths only."""
+    token_task: str | None = "masked-token"
+    """What is asked of single tokens; None where nothing is, or not which one it is."""
+    pair_task: str = "next-sentence"
+    """What is asked of the pairs."""
 
 
 def baselines(
@@ -86,18 +90,17 @@ def baselines(
 def to_beat(found: Baselines) -> list[tuple[str, str]]:
     """Return names and values for a table."""
     reference = found.reference
-    lines = [
-        (
-            "masked-token loss",
-            f"{number(reference.entropy)} nats: word frequencies (a uniform guess: {number(math.log(found.vocabulary))})",
-        ),
-        ("masked-token accuracy", f"{share(reference.most_frequent)}: always {reference.piece!r}"),
-    ]
+    lines = []
+    if found.token_task is not None:
+        guess = number(math.log(found.vocabulary))
+        text = f"{number(reference.entropy)} nats: word frequencies (a uniform guess: {guess})"
+        lines.append((f"{found.token_task} loss", text))
+        lines.append((f"{found.token_task} accuracy", f"{share(reference.most_frequent)}: always {reference.piece!r}"))
     if found.nsp_majority is not None:
         text = f"{share(found.nsp_majority.value)}: always the more frequent answer"
         if found.nsp_lengths is not None:
             text += f"; {share(found.nsp_lengths.value)}: a rule that sees lengths only"
-        lines.append(("next-sentence accuracy", text))
+        lines.append((f"{found.pair_task} accuracy", text))
     return lines
 
 
