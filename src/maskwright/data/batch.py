@@ -43,7 +43,7 @@ class Batch:
     """Sequences laid end to end."""
 
     ids_T: Tensor
-    """(T,) int64."""
+    """(T,) int64; (T, C) where tokens are words and ids the characters they are spelt with, here and in ``Sample``."""
     positions_T: Tensor
     """(T,) int64, from 0 in each sequence."""
     segments_T: Tensor
@@ -117,7 +117,8 @@ class Sample:
     ) -> Sample:
         """Lay one or two texts, each (ids, starts_word), in the tokenizer's frame."""
         length = frame.special(len(texts)) + sum(len(ids) for ids, _ in texts)
-        ids_all, which = np.empty(length, dtype=np.int64), np.empty(length, dtype=np.int64)
+        ids_all = np.empty((length, *texts[0][0].shape[1:]), dtype=np.int64)
+        which = np.empty(length, dtype=np.int64)
         special, starts = np.ones(length, dtype=np.bool_), np.ones(length, dtype=np.bool_)
         at = 0
         for place in frame.around(len(texts)):
@@ -174,7 +175,8 @@ class Collator:
     def _laid(self, samples: Sequence[Sample]) -> Batch:
         lengths = [len(sample.ids) for sample in samples]
         total = _round_up(sum(lengths), self.round_tokens)
-        ids, positions = np.full(total, self.pad_id, dtype=np.int64), np.zeros(total, dtype=np.int64)
+        ids = np.full((total, *samples[0].ids.shape[1:]), self.pad_id, dtype=np.int64)
+        positions = np.zeros(total, dtype=np.int64)
         segments = np.zeros(total, dtype=np.int64)
         begins = np.cumsum([0, *lengths])
         for sample, begin, end in zip(samples, begins, begins[1:], strict=False):
