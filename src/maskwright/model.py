@@ -130,7 +130,11 @@ class Model(nn.Module):
                 f"the tokenizer has {tokenizer.vocab_size:,} pieces and the model only {net.spec.vocabulary:,} embeddings: "
                 "they do not belong together"
             )
-        there, wanted = net.spec.embed.segments, 1 + max(place.segment for place in tokenizer.frame.pair)
+        # Not every family has an embedding with segments.
+        there, wanted = (
+            getattr(net.spec.embed, "segments", 0),
+            1 + max((place.segment for place in tokenizer.frame.pair), default=0),
+        )
         if 1 < there < wanted:
             raise CheckpointError(
                 f"the tokenizer lays texts out in {wanted} segments and the model has {there}: they do not belong together"

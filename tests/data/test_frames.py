@@ -10,7 +10,7 @@ from tokenizers.processors import TemplateProcessing
 
 from maskwright.config import FinetuneConfig
 from maskwright.corpus.build import build_from
-from maskwright.data.batch import Collator
+from maskwright.data.batch import Collator, Sample
 from maskwright.data.pairs import NextPairs, Runs
 from maskwright.data.plan import Budget
 from maskwright.data.source import CorpusSource, RowsSource, tokenise_rows
@@ -21,7 +21,7 @@ from maskwright.model import Model, batches_of, create
 from maskwright.objectives.fill import fill_masks
 from maskwright.tasks.classify import Classification
 from maskwright.tasks.rows import Rows
-from maskwright.text.special import CONVENTIONS
+from maskwright.text.special import CONVENTIONS, Frame, Place
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.finetune import finetune_rows
 from small import documents
@@ -174,6 +174,22 @@ def test_a_tokenizer_without_padding_fills_up_with_what_no_sequence_sees(framed:
 def test_a_tokenizer_with_more_segments_than_the_model_is_refused(framed: Callable[[str], Path]) -> None:
     with pytest.raises(CheckpointError, match="lays texts out in 3 segments and the model has 2"):
         tiny("bert", Tokenizer.load(framed("xlnet")))
+
+
+def test_words_as_rows_of_characters_stand_in_a_frame_too_and_pairs_without_one_are_refused(
+    framed: Callable[[str], Path],
+) -> None:
+    begin, end = (7, 8, 9), (7, 9, 8)
+    words = np.arange(12).reshape(4, 3)
+    frame = Frame((Place(begin, -1, 0), Place(None, 0, 0), Place(end, -1, 0)), ())  # type: ignore[arg-type]
+    sample = Sample.of([(words, np.ones(4, bool))], frame, 0)
+    assert sample.ids.tolist() == [[*begin], *words.tolist(), [*end]]
+    batch = Collator((), 0, round_tokens=8)([sample], Key(0))
+    assert batch.ids_T.shape == (8, 3) and not batch.ids_T[6:].any()
+    tokenizer = Tokenizer.load(framed("bert"))
+    tokenizer.frame = frame
+    with pytest.raises(ConfigError, match="a pair of texts cannot be laid out for this tokenizer"):
+        tokenise_rows(tokenizer, [("a", "b")], 16)
 
 
 def test_a_length_that_the_special_pieces_fill_is_refused(framed: Callable[[str], Path]) -> None:

@@ -14,6 +14,7 @@ from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Sample
 from maskwright.data.pairs import Pairing, check_room
 from maskwright.data.plan import Budget, Plan
+from maskwright.errors import ConfigError
 from maskwright.keys import Key
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
@@ -142,9 +143,13 @@ def tokenise_rows(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], length:
     """Tokenise texts or pairs of texts, each cut so that it has ``length`` tokens within the tokenizer's frame.
 
     No more of a text is read than ``length`` tokens need, so of two texts that are both longer, neither counts as the longer.
-    ConfigError for a length that the frame's special pieces fill alone.
+    ConfigError for a length that the frame's special pieces fill alone, and for pairs where there is no frame of them.
     """
     texts = max(map(len, rows), default=1)
+    if not tokenizer.frame.around(texts):
+        raise ConfigError(
+            "a pair of texts cannot be laid out for this tokenizer: it has no frame for two texts, only for one"
+        )
     check_room(length, tokenizer.frame.special(texts), texts)
     firsts = tokenizer.encode_batch_truncated([row[0] for row in rows], length)
     seconds = iter(tokenizer.encode_batch_truncated([row[1] for row in rows if len(row) > 1], length))
