@@ -37,7 +37,7 @@ def evaluate(
     label
         Column of the label.
     dataset
-        glue/mrpc, glue/sst2 or glue/stsb: its dev rows.
+        A data set by name, such as glue/mrpc: its dev rows.
     seed
         Of the bootstrap, and of what is masked.
     """

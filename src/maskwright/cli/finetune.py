@@ -18,8 +18,9 @@ def finetune(
 ) -> None:
     """Fine-tune an encoder on labelled rows.  A recipe's fields become the defaults: --recipe FILE.
 
-    Tasks: classify and regress, on a text or (with --pair) on two; or a data set by name, with --data its folder:
-    glue/mrpc, glue/sst2, glue/stsb.
+    Tasks: classify, regress and bins (a number learnt as classes), on a text or (with --pair) on two; or a data set by
+    name, with --data its folder or a file of it: glue/cola, sst2, mrpc, stsb, stsb-classes, qqp, mnli, qnli, rte, wnli
+    (each behind glue/), and snli.
 
     Parameters
     ----------

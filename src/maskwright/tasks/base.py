@@ -51,6 +51,10 @@ class Task(Objective):
         """Return the rows' labels as (rows,) class numbers or values; DataError for one that cannot be."""
         raise NotImplementedError
 
+    def targets(self, rows: Rows) -> NDArray[np.float64]:
+        """Return what is learnt of the rows' labels, (rows,): ``numbers``, but for tasks that cut values into classes."""
+        return self.numbers(rows)
+
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return what each row's scores mean, as plain values by name; ``label`` is the answer."""
         raise NotImplementedError

@@ -65,6 +65,10 @@ class Classification(Task):
         """Return class numbers."""
         return np.array(label_numbers(rows, self.labels), dtype=np.float64)
 
+    def classes(self, truth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the class numbers of what ``numbers`` gave."""
+        return truth
+
     def answers(self, logits_BC: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the class of the highest score."""
         return np.asarray(logits_BC.argmax(-1), dtype=np.float64)
@@ -73,25 +77,28 @@ class Classification(Task):
         """Return the mean cross-entropy in nats."""
         scores = logits_BC.astype(np.float64)
         peak = scores.max(-1, keepdims=True)
-        chosen = np.take_along_axis(scores, truth.astype(np.int64)[:, None], -1)
+        chosen = np.take_along_axis(scores, self.classes(truth).astype(np.int64)[:, None], -1)
         return float((np.log(np.exp(scores - peak).sum(-1, keepdims=True)) + peak - chosen).mean())
+
+    def probabilities(self, logits_BC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the softmax of the scores, (rows, C)."""
+        scores = np.exp(logits_BC.astype(np.float64) - logits_BC.max(-1, keepdims=True))
+        return np.asarray(scores / scores.sum(-1, keepdims=True))
 
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return ``label`` and ``probabilities`` by label name for each row."""
-        scores = np.exp(logits_BC - logits_BC.max(-1, keepdims=True))
-        shares = scores / scores.sum(-1, keepdims=True)
         return [
             {
                 "label": self.labels[int(row.argmax())],
                 "probabilities": {name: round(float(p), 6) for name, p in zip(self.labels, row, strict=True)},
             }
-            for row in shares
+            for row in self.probabilities(logits_BC)
         ]
 
     def card(self) -> tuple[dict[str, Any], Sequence[str]]:
         """Return the task's name, metric and labels."""
         return {
-            "name": "classify",
+            "name": self.name,
             "metric": self.metric,
             "problem_type": "single_label_classification",
         }, self.labels

@@ -22,6 +22,7 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
+from maskwright.tasks.glueset import GlueSet
 from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
@@ -29,7 +30,7 @@ from maskwright.train.loop import Evaluation, Finished, Run
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data", "search_rate"]
+__all__ = ["Finetuned", "finetune", "finetune_rows", "held_out", "read_data", "search_rate"]
 
 
 @dataclass(frozen=True)
@@ -50,31 +51,37 @@ def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
     if config.data is None:
         raise ConfigError("data: name the training file, or the folder of the data set")
     if config.task in DATASETS:
-        files = DATASETS[config.task].load()
-        return files.task(), files.rows(config.data, "train"), files.rows(config.data, "dev")
+        return _named_data(config, config.data)
     kind = TASKS[config.task].load()
     columns = Columns(config.text, config.pair, config.label)
     rows = read_rows(config.data, columns)
     task: Task = kind.of(rows)
     if config.dev is not None:
         return task, rows, read_rows(config.dev, columns)
-    order = Key(config.train.seed).stream("rows.dev").order(len(rows))
-    held = round(config.dev_share * len(rows))
+    return task, *held_out(rows, config.dev_share, config.train.seed)
+
+
+def _named_data(config: FinetuneConfig, where: Path) -> tuple[Task, Rows, Rows]:
+    files: GlueSet = DATASETS[config.task].load()
+    usual = FinetuneConfig.model_fields
+    changed = [name for name in ("text", "pair", "label") if getattr(config, name) != usual[name].default]
+    if changed:
+        raise ConfigError(f"{changed[0]}: the columns of {config.task} are known; leave it out")
+    rows = files.read(where) if where.is_file() else files.rows(where, "train")
+    if config.dev is not None:
+        return files.task(), rows, files.read(config.dev)
+    if where.is_file() or files.find(where, "dev") is None:
+        return files.task(), *held_out(rows, config.dev_share, config.train.seed)
+    return files.task(), rows, files.rows(where, "dev")
+
+
+def held_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+    """Cut rows into those to train on and those to score by; InputError where there are too few."""
+    order = Key(seed).stream("rows.dev").order(len(rows))
+    held = round(share * len(rows))
     if not 0 < held < len(rows):
-        raise InputError(
-            f"{config.data}: {len(rows)} rows are too few to hold out {config.dev_share:.0%} of them; give --dev"
-        )
-    return task, _pick(rows, np.sort(order[held:]).tolist()), _pick(rows, np.sort(order[:held]).tolist())
-
-
-def _pick(rows: Rows, numbers: list[int]) -> Rows:
-    assert rows.labels is not None
-    return Rows(
-        tuple(rows.texts[n] for n in numbers),
-        tuple(rows.labels[n] for n in numbers),
-        tuple(rows.lines[n] for n in numbers),
-        rows.file,
-    )
+        raise InputError(f"{rows.file}: {len(rows)} rows are too few to hold out {share:.0%} of them; give --dev")
+    return rows.pick(np.sort(order[held:]).tolist()), rows.pick(np.sort(order[:held]).tolist())
 
 
 def finetune(config: FinetuneConfig, *, resume: bool = False, command: str = "") -> Finetuned:
@@ -132,7 +139,7 @@ def _loader(world: World, model: Model, task: Task, rows: Rows, config: Finetune
     tokenizer = model.tokenizer
     source = RowsSource(
         tokenise_rows(tokenizer, rows.texts, config.length),
-        task.numbers(rows),
+        task.targets(rows),
         tokenizer.cls_id,
         tokenizer.sep_id,
         _fingerprint(rows),
