@@ -17,6 +17,7 @@ import pydantic
 
 from maskwright import __version__
 from maskwright.cli import (
+    check_data,
     convert,
     corpus,
     doctor,
@@ -51,6 +52,7 @@ app.command(tokenizer.app)
 app.command(corpus.app)
 app.command(pretrain.pretrain)
 app.command(fill.fill)
+app.command(check_data.check_data)
 app.command(finetune.finetune)
 app.command(evaluate.evaluate)
 app.command(predict.predict)

@@ -11,7 +11,7 @@ from typing import Any
 from maskwright.errors import DataError, InputError, did_you_mean
 from maskwright.tasks.formats import TWICE, Record, ShortRow, records
 
-__all__ = ["Columns", "Row", "Rows", "label_numbers", "read_rows", "scan_rows"]
+__all__ = ["Columns", "Row", "Rows", "Unlabelled", "label_numbers", "read_rows", "scan_rows"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def read_rows(
     for each in found:
         if isinstance(each, Row):
             rows.append(each)
-        elif isinstance(each, _Unlabelled) or (cut_rows and isinstance(each, ShortRow)):
+        elif isinstance(each, Unlabelled) or (cut_rows and isinstance(each, ShortRow)):
             left_out.append(each)
         else:
             raise each
@@ -134,7 +134,7 @@ def read_rows(
     )
 
 
-class _Unlabelled(DataError):
+class Unlabelled(DataError):
     """A row that its authors could not label."""
 
 
@@ -180,7 +180,7 @@ def _row(
         return Row(texts, None, line)
     label = _field(record, columns.label, path, line)
     if label in unlabelled:
-        raise _Unlabelled(f"the label {label!r} stands for none", file=path, line=line)
+        raise Unlabelled(f"the label {label!r} stands for none", file=path, line=line)
     if names is not None and label not in names:
         raise _unknown(label, tuple(names), path, line)
     return Row(texts, names[label] if names else label, line)
