@@ -25,6 +25,7 @@ from maskwright.data.plan import Budget
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
+from maskwright.families.heads import POOLED
 from maskwright.keys import Key
 from maskwright.machine import seeded
 from maskwright.nn.layout import Grid, Layout
@@ -42,7 +43,7 @@ class Output:
 
     def _scores(self, head: str) -> Tensor:
         """Scores of a head: (B, ...) of one that reads whole sequences, (B, S, ...) of one that reads every token."""
-        scores = self._model.scores(head, self._states[-1], self._layout)
+        scores = self._model.scores(head, self._states[-1], self._layout, self._states)
         return scores.view(*self._shape, -1) if self._model.head(head).reads == "tokens" else scores
 
     @property
@@ -92,7 +93,7 @@ class Output:
         classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), mlm (B, S, V), nsp (B, 2).
         """
         heads = ("classify", "tokens", "choice", "rtd", "mlm", "nsp")
-        name = next((name for name in heads if name in self._model.net.heads), "mlm")
+        name = next((name for name in (*heads, *POOLED) if name in self._model.net.heads), "mlm")
         scores = self._scores(name)
         if name == "choice":
             return scores.view(-1, self._choices)
@@ -137,12 +138,12 @@ class Model(nn.Module):
 
     def add_head(self, name: str, outputs: int = 0) -> nn.Module:
         """Return the head of that name, making a fresh one where there is none or where it has other outputs."""
-        if name not in self.family.heads:
-            known = ", ".join(self.family.heads)
+        if name not in self.family.kinds:
+            known = ", ".join(self.family.kinds)
             raise ConfigError(f"{self.family.name} cannot carry a {name!r} head; it can: {known}")
         present = self.net.head_outputs().get(name)
         if present is None or (outputs and present != outputs):
-            fresh = self.family.heads[name].build(self.net, outputs)
+            fresh = self.family.kinds[name].build(self.net, outputs)
             if fresh.reads == "pooled":
                 self.add_head("pooler")
             self.net.initialise(fresh)
@@ -171,14 +172,24 @@ class Model(nn.Module):
         out: Tensor = self.head("pooler")(first_BD)
         return out
 
-    def scores(self, name: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
-        """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others."""
+    def scores(self, name: str, hidden_TD: Tensor, layout: Layout, states: Sequence[Tensor] | None = None) -> Tensor:
+        """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others.
+
+        states: all hidden states, for a head that reads several layers.
+        """
         head = self.head(name)
         match head.reads:
             case "tokens":
                 read = hidden_TD
             case "mean":
                 read = layout.mean(hidden_TD)
+            case "max":
+                read = layout.max(hidden_TD)
+            case "last4-mean" | "last4-concat" as reads:
+                if states is None or len(states) < 4:
+                    raise ConfigError(f"the {name} head reads four layers, and this model has {self.spec.stack.layers}")
+                last = [state[layout.first_B] for state in states[-4:]]
+                read = torch.stack(last).mean(0) if reads == "last4-mean" else torch.cat(last, -1)
             case reads:
                 read = hidden_TD[layout.first_B]
                 read = self.pooled(read) if reads == "pooled" else read

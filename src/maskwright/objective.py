@@ -42,9 +42,14 @@ class Pass:
         self.model, self.batch = model, batch
 
     @cached_property
+    def states(self) -> list[Tensor]:
+        """All hidden states, layers + 1 of (T, D)."""
+        return self.model.states(self.batch)
+
+    @cached_property
     def hidden_TD(self) -> Tensor:
         """(T, D)."""
-        return self.model.hidden(self.batch)
+        return self.states[-1] if "states" in self.__dict__ else self.model.hidden(self.batch)
 
     @cached_property
     def pooled_BD(self) -> Tensor:
@@ -53,7 +58,8 @@ class Pass:
 
     def scores(self, head: str) -> Tensor:
         """What a head makes of what it reads: all tokens, the first ones, or the pooler's output."""
-        return self.model.scores(head, self.hidden_TD, self.batch.layout)
+        states = self.states if str(self.model.head(head).reads).startswith("last4") else None
+        return self.model.scores(head, self.hidden_TD, self.batch.layout, states)
 
 
 class Objective(nn.Module):

@@ -130,8 +130,8 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
             with torch.device("meta"):
                 net = spec.build()
                 for name in heads_in(family, spec, found, config.get("architectures") or ()):
-                    bias = found[family.heads[name].keys[-1].theirs[0]]
-                    net.heads[name] = family.heads[name].build(net, max((1, *files.shapes[bias])))
+                    bias = found[family.kinds[name].keys[-1].theirs[0]]
+                    net.heads[name] = family.kinds[name].build(net, max((1, *files.shapes[bias])))
             fill(family, net, found, files, files.shapes)
     except CheckpointError as error:
         text = str(error)

@@ -100,9 +100,9 @@ def main() -> None:
 
 
 def _models() -> list[type[pydantic.BaseModel]]:
-    from maskwright.config import FinetuneConfig, PretrainConfig
+    from maskwright.config import FinetuneConfig, GlueConfig, PretrainConfig
 
-    return [PretrainConfig, FinetuneConfig]
+    return [PretrainConfig, FinetuneConfig, GlueConfig]
 
 
 def _with_recipe(tokens: list[str]) -> list[str]:

@@ -148,11 +148,18 @@ class Family:
     fit_padding: Callable[[Spec, int], Spec] = lambda spec, pad_id: spec
     """(spec of a new model, its tokenizer's padding id) -> the spec, where positions depend on that id."""
 
+    @property
+    def kinds(self) -> Mapping[str, HeadKind]:
+        """Every head that a network of this family can carry: its own, and those that any family can."""
+        from maskwright.families.heads import POOLED
+
+        return {**self.heads, **POOLED}
+
     def parameters(self, spec: Spec, heads: Mapping[str, int]) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count), with the given heads (name -> outputs)."""
         parts = dict(spec.parameters())
         for name, outputs in heads.items():
-            parts |= self.heads[name].parameters(spec, outputs)
+            parts |= self.kinds[name].parameters(spec, outputs)
         return parts
 
 

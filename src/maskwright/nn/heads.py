@@ -15,8 +15,9 @@ from maskwright.nn.dropout import Dropout
 
 __all__ = ["READS", "DenseScores", "MaskedTokens", "Pooler", "Scores"]
 
-READS = ("tokens", "first", "mean", "pooled")
-"""Every token's state; each sequence's first; the mean of its tokens' states; what the pooler makes of the first."""
+READS = ("tokens", "first", "mean", "pooled", "max", "last4-mean", "last4-concat")
+"""Every token's state; each sequence's first; the mean of its tokens' states; what the pooler makes of the first; the
+greatest of its tokens' values; the first token's states of the last four layers, averaged or end to end."""
 
 
 class Pooler(nn.Module):

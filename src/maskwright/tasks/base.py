@@ -34,8 +34,15 @@ class LabelFirst:
 class Task(Objective):
     """A task on texts or pairs of texts."""
 
+    head = "classify"
+    """The head whose scores are the answers; another pooling is another head."""
     metric: str
     """Name of its usual metric in ``evaluate.metrics``."""
+
+    def read_by(self, pooling: str) -> None:
+        """Choose what the answers are read from: ``head``, or a name of ``families.heads.POOLED`` without its prefix."""
+        self.head = "classify" if pooling == "head" else f"classify_{pooling.replace('-', '_')}"
+        self.heads = (self.head,)
 
     @classmethod
     def of(cls, rows: Rows) -> Task:

@@ -55,7 +55,7 @@ class Bins(Classification):
     @classmethod
     def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Bins:
         """Make the task again from a model folder's card."""
-        return cls(facts["edges"], facts["metric"])
+        return cls(facts["edges"], facts["metric"], temperature=facts.get("temperature", 1.0))
 
     @property
     def middles(self) -> NDArray[np.float64]:

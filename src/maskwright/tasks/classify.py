@@ -30,11 +30,26 @@ class Classification(Task):
     name = "classify"
     heads = ("classify",)
 
-    def __init__(self, labels: Sequence[str], metric: str = "accuracy") -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        metric: str = "accuracy",
+        *,
+        label_smoothing: float = 0.0,
+        weights: Sequence[float] | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        """Name the classes.
+
+        label_smoothing: share of a label spread over all classes (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
+        weights: what a row of each class counts in the loss.  temperature: what scores are divided by before they become
+        probabilities (Guo et al. 2017, https://arxiv.org/abs/1706.04599); answers do not depend on it.
+        """
         super().__init__()
         if len(labels) < 2:
             raise InputError(f"classification needs at least two labels, and there is {list(labels)}")
-        self.labels, self.metric = tuple(labels), metric
+        self.labels, self.metric, self.temperature = tuple(labels), metric, temperature
+        self.label_smoothing, self.weights = label_smoothing, weights
 
     @classmethod
     def of(cls, rows: Rows) -> Classification:
@@ -44,11 +59,17 @@ class Classification(Task):
     @classmethod
     def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Classification:
         """Make the task again from a model folder's card."""
-        return cls(labels, facts.get("metric", "accuracy"))
+        return cls(labels, facts.get("metric", "accuracy"), temperature=facts.get("temperature", 1.0))
+
+    def balance(self, rows: Rows) -> None:
+        """Weigh the classes by these rows: n / (C x n_c), which is 1 on average over the rows."""
+        counts = np.bincount(self.targets(rows).astype(np.int64), minlength=len(self.labels))
+        # A class without a row has nothing to weigh.
+        self.weights = (counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))).tolist()
 
     def prepare(self, model: Model) -> None:
         """Give the model a classification head of the right size."""
-        model.add_head("classify", len(self.labels))
+        model.add_head(self.head, len(self.labels))
 
     def stage(self, model: Model) -> LabelFirst:
         """Return the labelling step."""
@@ -57,9 +78,13 @@ class Classification(Task):
     def forward(self, run: Pass) -> Loss:
         """Return the part ``classify``."""
         target = run.batch.targets[self.name]
-        logits_BC = run.scores("classify").float()
+        logits_BC = run.scores(self.head).float()
         hits = (logits_BC.detach().argmax(-1) == target.labels).sum()
-        return {self.name: Part(F.cross_entropy(logits_BC, target.labels, reduction="sum"), target.count, hits=hits)}
+        weights_C = None if self.weights is None else logits_BC.new_tensor(self.weights)
+        loss = F.cross_entropy(
+            logits_BC, target.labels, weights_C, reduction="sum", label_smoothing=self.label_smoothing
+        )
+        return {self.name: Part(loss, target.count, hits=hits)}
 
     def numbers(self, rows: Rows) -> NDArray[np.float64]:
         """Return class numbers."""
@@ -81,8 +106,9 @@ class Classification(Task):
         return float((np.log(np.exp(scores - peak).sum(-1, keepdims=True)) + peak - chosen).mean())
 
     def probabilities(self, logits_BC: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the softmax of the scores, (rows, C)."""
-        scores = np.exp(logits_BC.astype(np.float64) - logits_BC.max(-1, keepdims=True))
+        """Return the softmax of the scores over the temperature, (rows, C)."""
+        scaled = logits_BC.astype(np.float64) / self.temperature
+        scores = np.exp(scaled - scaled.max(-1, keepdims=True))
         return np.asarray(scores / scores.sum(-1, keepdims=True))
 
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -101,4 +127,5 @@ class Classification(Task):
             "name": self.name,
             "metric": self.metric,
             "problem_type": "single_label_classification",
+            **({} if self.temperature == 1 else {"temperature": self.temperature}),
         }, self.labels

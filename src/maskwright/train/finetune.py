@@ -8,34 +8,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskwright import machine
 from maskwright.checkpoint.folder import Card
-from maskwright.config import RUNTIME, FinetuneConfig
+from maskwright.config import RUNTIME, FinetuneConfig, MethodConfig
 from maskwright.data.batch import Collator
 from maskwright.data.loader import Loader
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import ConfigError, InputError
+from maskwright.evaluation.calibration import fit_temperature
+from maskwright.evaluation.diagnosis import baselines, dev_scores, diagnose
 from maskwright.evaluation.metrics import headline, metric
 from maskwright.evaluation.runner import Taken, logits_of
 from maskwright.keys import Key
 from maskwright.model import Model, create, load
+from maskwright.objective import Objective
+from maskwright.report.log import RunLog
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
+from maskwright.tasks.classify import Classification
 from maskwright.tasks.glueset import GlueSet
 from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.method import frozen, objective_of, prepare_task, renew
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Finetuned", "finetune", "finetune_rows", "held_out", "read_data", "search_rate"]
+__all__ = ["Finetuned", "answer", "finetune", "finetune_rows", "held_out", "read_data", "search_rate"]
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What a fine-tuning gave: the best evaluated weights, and their scores on the dev rows."""
+    """What a fine-tuning gave: the best evaluated weights (or the last, as configured), and their scores on the dev rows."""
 
     model: Model
     task: Task
@@ -44,6 +51,8 @@ class Finetuned:
     """On the dev rows."""
     dev_rows: int
     folder: Path
+    dev_logits: NDArray[np.float32]
+    """(dev rows, C): the scores of each row."""
 
 
 def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
@@ -109,16 +118,23 @@ def finetune_rows(
 
     Started by torchrun, all its processes call this; the first one writes.
     """
-    with together() as world:
+    with together() as world, frozen(model, config):
         return _finetune(world, model, task, train_rows, dev_rows, config, resume, command, label)
+
+
+def answer(done: Finetuned, rows: Rows, config: FinetuneConfig) -> NDArray[np.float32]:
+    """Return the scores of further rows, (rows, C), computed as those of the dev rows were."""
+    dtype = machine.precision(config.train.precision, done.model.device)
+    return logits_of(done.model, rows.texts, dtype=dtype, length=config.length)
 
 
 def search_rate(config: FinetuneConfig) -> RateSearch:
     """Return what the learning-rate finder sees in this fine-tuning; nothing is written."""
     task, rows, _ = read_data(config)
     model = _start(config)
-    loader = _loader(ALONE, model, task, rows, config)
-    return find_lr(model, task, loader, config.train)
+    objective, loader = _objective(ALONE, model, task, rows, config)
+    with frozen(model, config):
+        return find_lr(model, objective, loader, config.train)
 
 
 def _start(config: FinetuneConfig) -> Model:
@@ -126,14 +142,21 @@ def _start(config: FinetuneConfig) -> Model:
     return create(model.spec, model.tokenizer, seed=config.train.seed) if config.fresh else model
 
 
-def _loader(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> Loader:
-    """Give the model the task's head and return the training batches."""
+def _objective(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> tuple[Objective, Loader]:
+    """Give the model the task's head; return what is trained, and the training batches."""
     train = config.train
     if config.length > model.longest:
         raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    prepare_task(task, rows, config)
+    objective = objective_of(task, config)
+    facts, labels = task.card()
+    if model.card.task and (model.card.task.get("name"), tuple(model.card.labels)) != (facts["name"], tuple(labels)):
+        # Scores of other labels are no beginning for these, even where there are as many of them.
+        model.keep_heads(*(name for name in model.net.heads if not name.startswith("classify")), "pooler")
     # A fresh head must not depend on what was drawn before: two runs of one seed start from the same weights.
     with machine.seeded(train.seed):
-        task.prepare(model)
+        objective.prepare(model)
+        renew(model, config)
     model.keep_heads(*task.heads)
     model.to(machine.device())
     tokenizer = model.tokenizer
@@ -144,9 +167,9 @@ def _loader(world: World, model: Model, task: Task, rows: Rows, config: Finetune
         tokenizer.sep_id,
         _fingerprint(rows),
     )
-    return Loader(
+    return objective, Loader(
         source,
-        Collator((task.stage(model),), tokenizer.pad_id),
+        Collator((objective.stage(model),), tokenizer.pad_id),
         budget_of(train),
         train.seed,
         train.workers,
@@ -168,26 +191,30 @@ def _finetune(
     label: str,
 ) -> Finetuned:
     train = config.train
-    loader = _loader(world, model, task, train_rows, config)
-    steps = steps_of(train, loader, model, task, config.out, world)
+    objective, loader = _objective(world, model, task, train_rows, config)
+    steps = steps_of(train, loader, model, objective, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
 
+    def score() -> NDArray[np.float32]:
+        return logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+
     def evaluate() -> Evaluation:
-        logits = logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+        logits = score()
         found = metric(task.metric)(truth, task.answers(logits))
         loss = task.mean_loss(logits, truth)
         return Evaluation(Taken(loss, {task.name: loss}, {}, {task.name: len(truth)}), found, headline(found))
 
     run = Run(
         model,
-        task,
+        objective,
         loader,
         train,
         config.out,
         steps,
         identity={
-            **config.model_dump(mode="json", include={"task", "length", "fresh"}),
+            "task": config.task,
+            **config.model_dump(mode="json", include=set(_COMPUTED)),
             "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
             "steps": steps,
             "data": loader.source.fingerprint,
@@ -204,15 +231,28 @@ def _finetune(
         world=world,
     )
     finished = run.train(resume=resume)
-    run.use_best()
+    if config.weights == "best":
+        run.use_best()
     model.eval()
+    logits = score()
+    if config.calibrate and isinstance(task, Classification):
+        task.temperature = fit_temperature(logits, task.targets(dev_rows).astype(np.int64))
     facts, labels = task.card()
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
     model.card = Card({**facts, "length": config.length}, tuple(labels), history)
     if world.first:
         model.save(config.out / "model")
+        beside = baselines(task, train_rows, dev_rows, train.seed) if config.baseline else {}
+        with RunLog(config.out / "log.jsonl") as log:
+            scores = dev_scores(task, truth, logits, beside)
+            log.write("result", title="On the dev rows", scores=scores, **diagnose(task, dev_rows, logits))
     world.wait()
-    return Finetuned(model, task, finished, dict(evaluate().metrics), len(dev_rows), config.out)
+    found = metric(task.metric)(truth, task.answers(logits))
+    return Finetuned(model, task, finished, found, len(dev_rows), config.out, logits)
+
+
+_COMPUTED = frozenset(MethodConfig.model_fields) - {"weights", "calibrate"}
+"""Fields that decide what a training computes; the others are used behind its end."""
 
 
 def _fingerprint(rows: Rows) -> str:
