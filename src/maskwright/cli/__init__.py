@@ -25,6 +25,7 @@ from maskwright.cli import (
     families,
     fill,
     finetune,
+    glue,
     params,
     predict,
     pretrain,
@@ -54,6 +55,7 @@ app.command(pretrain.pretrain)
 app.command(fill.fill)
 app.command(check_data.check_data)
 app.command(finetune.finetune)
+app.command(glue.glue)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
 app.command(params.params)
@@ -107,7 +109,7 @@ def _models() -> list[type[pydantic.BaseModel]]:
 
 def _with_recipe(tokens: list[str]) -> list[str]:
     """Take ``--recipe FILE`` out and let its fields be the command's defaults; options still win."""
-    if not tokens or tokens[0] not in ("pretrain", "finetune"):
+    if not tokens or tokens[0] not in ("pretrain", "finetune", "glue"):
         return tokens
     app[tokens[0]].config = ()  # of a command line before this one in the same process
     if "--recipe" not in tokens[1:-1]:

@@ -37,7 +37,7 @@ from maskwright.train.method import frozen, objective_of, prepare_task, renew
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Finetuned", "answer", "finetune", "finetune_rows", "held_out", "read_data", "search_rate"]
+__all__ = ["Finetuned", "answer", "finetune", "finetune_rows", "fingerprint", "held_out", "read_data", "search_rate"]
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _objective(world: World, model: Model, task: Task, rows: Rows, config: Finet
         task.targets(rows),
         tokenizer.cls_id,
         tokenizer.sep_id,
-        _fingerprint(rows),
+        fingerprint(rows),
     )
     return objective, Loader(
         source,
@@ -255,7 +255,7 @@ _COMPUTED = frozenset(MethodConfig.model_fields) - {"weights", "calibrate"}
 """Fields that decide what a training computes; the others are used behind its end."""
 
 
-def _fingerprint(rows: Rows) -> str:
+def fingerprint(rows: Rows) -> str:
     """Return the SHA-256 of texts and labels, wherever they came from."""
     return hashlib.sha256(
         json.dumps([rows.texts, rows.labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
