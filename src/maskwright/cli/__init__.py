@@ -19,6 +19,7 @@ from maskwright import __version__
 from maskwright.cli import (
     check_data,
     convert,
+    convert_data,
     corpus,
     doctor,
     evaluate,
@@ -54,6 +55,7 @@ app.command(corpus.app)
 app.command(pretrain.pretrain)
 app.command(fill.fill)
 app.command(check_data.check_data)
+app.command(convert_data.convert_data)
 app.command(finetune.finetune)
 app.command(glue.glue)
 app.command(evaluate.evaluate)
