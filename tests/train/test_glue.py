@@ -154,6 +154,23 @@ def test_what_cannot_be_is_refused_before_the_first_run(
     assert not given["out"].exists()
 
 
+def test_a_model_of_a_data_set_is_scored_and_answers_by_the_data_set_s_name(
+    given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = str(given["data"]), given["out"]
+    words = ["--model", given["model"], "--task", "glue/mnli", "--data", data, "--out", str(out), "--length", "24"]
+    assert run(["finetune", *words, "--train.steps", "1", "--no-baseline"]) == 0
+    model = str(out / "model")
+    for split in ("dev", "dev_mismatched"):
+        assert run(["evaluate", model, "--dataset", "glue/mnli", "--data", data, "--split", split]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert run(["evaluate", model, "--dataset", "glue/mnli", "--data", data, "--split", "test"]) == 1
+    assert "test has no labels to score by" in capsys.readouterr().err
+    assert run(["predict", model, data, "--dataset", "glue/mnli", "--out", str(out / "a.csv")]) == 0
+    lines = (out / "a.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "text,pair,label,p(entailment),p(neutral),p(contradiction)" and len(lines) == 6
+
+
 def made(**changes: Any) -> dict[str, Any]:
     """Measured by hand: two seeds of MRPC and one dev set more of MNLI."""
     facts = {"train_rows": 3668, "dev_rows": 408, "official": True, "why_not": "", "baselines": {}}

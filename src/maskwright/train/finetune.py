@@ -37,7 +37,18 @@ from maskwright.train.method import frozen, objective_of, prepare_task, renew
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Finetuned", "answer", "finetune", "finetune_rows", "fingerprint", "held_out", "read_data", "search_rate"]
+__all__ = [
+    "Finetuned",
+    "answer",
+    "finetune",
+    "finetune_rows",
+    "fingerprint",
+    "held_out",
+    "read_data",
+    "search_rate",
+    "start",
+    "training_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -55,33 +66,33 @@ class Finetuned:
     """(dev rows, C): the scores of each row."""
 
 
-def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
-    """Return the task, the training rows and the dev rows of a configuration."""
+def training_rows(config: FinetuneConfig) -> tuple[Task, Rows]:
+    """Return the task and all rows of the training file of a configuration."""
     if config.data is None:
         raise ConfigError("data: name the training file, or the folder of the data set")
     if config.task in DATASETS:
-        return _named_data(config, config.data)
+        usual = FinetuneConfig.model_fields
+        changed = [name for name in ("text", "pair", "label") if getattr(config, name) != usual[name].default]
+        if changed:
+            raise ConfigError(f"{changed[0]}: the columns of {config.task} are known; leave it out")
+        files: GlueSet = DATASETS[config.task].load()
+        return files.task(), files.read(config.data) if config.data.is_file() else files.rows(config.data, "train")
     kind = TASKS[config.task].load()
-    columns = Columns(config.text, config.pair, config.label)
-    rows = read_rows(config.data, columns)
-    task: Task = kind.of(rows)
+    rows = read_rows(config.data, Columns(config.text, config.pair, config.label))
+    return kind.of(rows), rows
+
+
+def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
+    """Return the task, the training rows and the dev rows of a configuration."""
+    task, rows = training_rows(config)
+    assert config.data is not None
+    files: GlueSet | None = DATASETS[config.task].load() if config.task in DATASETS else None
     if config.dev is not None:
-        return task, rows, read_rows(config.dev, columns)
+        columns = Columns(config.text, config.pair, config.label)
+        return task, rows, read_rows(config.dev, columns) if files is None else files.read(config.dev)
+    if files is not None and config.data.is_dir() and files.find(config.data, "dev") is not None:
+        return task, rows, files.rows(config.data, "dev")
     return task, *held_out(rows, config.dev_share, config.train.seed)
-
-
-def _named_data(config: FinetuneConfig, where: Path) -> tuple[Task, Rows, Rows]:
-    files: GlueSet = DATASETS[config.task].load()
-    usual = FinetuneConfig.model_fields
-    changed = [name for name in ("text", "pair", "label") if getattr(config, name) != usual[name].default]
-    if changed:
-        raise ConfigError(f"{changed[0]}: the columns of {config.task} are known; leave it out")
-    rows = files.read(where) if where.is_file() else files.rows(where, "train")
-    if config.dev is not None:
-        return files.task(), rows, files.read(config.dev)
-    if where.is_file() or files.find(where, "dev") is None:
-        return files.task(), *held_out(rows, config.dev_share, config.train.seed)
-    return files.task(), rows, files.rows(where, "dev")
 
 
 def held_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
@@ -100,7 +111,7 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, command: str = "")
     ``Run.train`` raises.
     """
     task, train_rows, dev_rows = read_data(config)
-    return finetune_rows(_start(config), task, train_rows, dev_rows, config, resume=resume, command=command)
+    return finetune_rows(start(config), task, train_rows, dev_rows, config, resume=resume, command=command)
 
 
 def finetune_rows(
@@ -131,13 +142,14 @@ def answer(done: Finetuned, rows: Rows, config: FinetuneConfig) -> NDArray[np.fl
 def search_rate(config: FinetuneConfig) -> RateSearch:
     """Return what the learning-rate finder sees in this fine-tuning; nothing is written."""
     task, rows, _ = read_data(config)
-    model = _start(config)
+    model = start(config)
     objective, loader = _objective(ALONE, model, task, rows, config)
     with frozen(model, config):
         return find_lr(model, objective, loader, config.train)
 
 
-def _start(config: FinetuneConfig) -> Model:
+def start(config: FinetuneConfig) -> Model:
+    """Return the encoder that a configuration starts from."""
     model = load(config.model)
     return create(model.spec, model.tokenizer, seed=config.train.seed) if config.fresh else model
 
