@@ -242,8 +242,10 @@ class PretrainConfig(Config):
 
 
 class MethodConfig(Config):
-    """How an encoder is fine-tuned, beside the loop."""
+    """What is fine-tuned and how, beside the loop."""
 
+    model: str
+    """Encoder to start from: a folder or org/name."""
     length: int = Field(128, ge=8)
     """Tokens in an example, special ones included; longer ones are cut."""
     fresh: bool = False
@@ -270,8 +272,6 @@ class MethodConfig(Config):
 class FinetuneConfig(MethodConfig):
     """``maskwright finetune``."""
 
-    model: str
-    """Encoder to start from: a folder or org/name."""
     task: str = "classify"
     """Task name; see ``maskwright finetune --help``."""
     data: Path | None = None
@@ -297,8 +297,6 @@ class FinetuneConfig(MethodConfig):
 class GlueConfig(MethodConfig):
     """``maskwright glue``."""
 
-    model: str
-    """Encoder to start from: a folder or org/name."""
     data: Path
     """Folder of GLUE's data sets, each in its own folder."""
     tasks: str = "all"

@@ -263,7 +263,7 @@ def _finetune(
     return Finetuned(model, task, finished, found, len(dev_rows), config.out, logits)
 
 
-_COMPUTED = frozenset(MethodConfig.model_fields) - {"weights", "calibrate"}
+_COMPUTED = frozenset(MethodConfig.model_fields) - {"model", "weights", "calibrate"}
 """Fields that decide what a training computes; the others are used behind its end."""
 
 

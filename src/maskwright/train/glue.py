@@ -37,6 +37,7 @@ __all__ = ["Cell", "run_glue"]
 
 _SEAL = "cell.json"
 _FACTS = ("identity", "scores", "best", "steps", "seconds")
+_METHOD = set(MethodConfig.model_fields) - {"model"}
 _GROUPS = (("steps", "epochs", "minutes"), ("tokens", "examples"))
 
 
@@ -112,7 +113,7 @@ def _run_config(config: GlueConfig, data: Mapping[str, TaskData], name: str, see
     if source is not None and source in data:
         source = str(config.out / source / f"seed-{seed}" / "run" / "model")
     return FinetuneConfig(
-        **config.model_dump(include=set(MethodConfig.model_fields)),
+        **config.model_dump(include=_METHOD),
         model=source or config.model,
         task=data[name].task,
         out=config.out / name / f"seed-{seed}" / "run",
@@ -134,7 +135,7 @@ def _identity(run: FinetuneConfig, data: TaskData, start: Any) -> dict[str, Any]
         start = hashlib.sha256(json.dumps(start, sort_keys=True).encode()).hexdigest()
     rows = {split: fingerprint(rows) for split, (_, rows) in data.more.items()}
     identity = {
-        **run.model_dump(mode="json", include=set(MethodConfig.model_fields)),
+        **run.model_dump(mode="json", include=_METHOD),
         "start": start,
         "train": settings,
         "data": {"train": fingerprint(data.train), "dev": fingerprint(data.dev), **rows},
