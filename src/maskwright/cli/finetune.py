@@ -8,9 +8,14 @@ from cyclopts import Parameter
 
 from maskwright.cli.common import command_line, first_process, show_rates, warn_if_busy, write_report
 from maskwright.config import FinetuneConfig
-from maskwright.report.terminal import key_values, number, show, table
+from maskwright.report.log import read_log
+from maskwright.report.scores import score_rows
+from maskwright.report.terminal import show, table
 
 __all__ = ["finetune"]
+
+
+SCORED = ["", "model", "beside it"]
 
 
 def finetune(
@@ -51,8 +56,8 @@ def finetune(
     if not first_process():
         return
     report = write_report(config.out)
-    facts = {name: number(value) for name, value in done.metrics.items()}
-    show(key_values({**facts, "dev rows": done.dev_rows, "steps": done.finished.steps}, "On the dev rows"))
+    result = [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1]
+    show(table(f"On the dev rows, after {done.finished.steps:,} steps", SCORED, score_rows(result["scores"])))
     show(f"model   {config.out / 'model'}", f"report  {report}")
 
 
