@@ -20,6 +20,8 @@ __all__ = [
     "EncoderConfig",
     "FinetuneConfig",
     "FinetuneTrainConfig",
+    "GlueConfig",
+    "MethodConfig",
     "PretrainConfig",
     "PretrainTrainConfig",
     "TrainConfig",
@@ -243,15 +245,41 @@ class PretrainConfig(Config):
     """The loop."""
 
 
-class FinetuneConfig(Config):
-    """``maskwright finetune``."""
+class MethodConfig(Config):
+    """What is fine-tuned and how, beside the loop."""
 
     model: str
     """Encoder to start from: a folder or org/name."""
+    length: int = Field(128, ge=8)
+    """Tokens in an example, special ones included; longer ones are cut."""
+    fresh: bool = False
+    """Start from fresh weights of the same size instead: the control."""
+    pooling: Literal["head", "first", "mean", "max", "last4-mean", "last4-concat"] = "head"
+    """What the classes are read from: the family's own head; the first token, the mean or the maximum of the last layer; or
+    the first token of the last four layers, averaged or end to end."""
+    freeze: int = Field(0, ge=0)
+    """Blocks from the bottom that are not trained, and the embeddings with them; all of them: only the head learns."""
+    reinit: int = Field(0, ge=0)
+    """Blocks from the top, and the pooler, that start from fresh weights."""
+    class_weights: Literal["equal", "balanced"] = "equal"
+    """balanced: rows of rare classes count more, so that each class counts the same."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of a label that is spread over all classes."""
+    fgm: float = Field(0.0, ge=0)
+    """Size of an adversarial step on each sequence's embeddings (FGM), such as 1.0; 0: none.  Doubles the time."""
+    calibrate: bool = False
+    """Fit a temperature on the dev rows, by which predicted probabilities are divided; answers stay."""
+    weights: Literal["best", "last"] = "best"
+    """Which weights are kept: those of the best evaluation, whose dev score is a little too good, or the last ones."""
+
+
+class FinetuneConfig(MethodConfig):
+    """``maskwright finetune``."""
+
     task: str = "classify"
     """Task name; see ``maskwright finetune --help``."""
     data: Path | None = None
-    """Training file (.csv .tsv .jsonl, also .gz .xz), or the folder of a named data set such as glue/mrpc."""
+    """Training file (.csv .tsv .jsonl, also .gz .xz; .parquet), or the folder of a named data set such as glue/mrpc."""
     dev: Path | None = None
     """Evaluation file; default: a share of the training file, as ``dev_share`` says."""
     dev_share: float = Field(0.1, gt=0, lt=0.9)
@@ -262,12 +290,42 @@ class FinetuneConfig(Config):
     """Column of the second text, for pairs."""
     label: str = "label"
     """Column of the label: a class name, or a number for a regression."""
-    length: int = Field(128, ge=8)
-    """Tokens in an example, special ones included; longer ones are cut."""
+    baseline: bool = True
+    """Score TF-IDF and a linear model on the same rows, beside the encoder."""
     out: Path = Path("finetuned")
     """Run folder."""
-    fresh: bool = False
-    """Start from fresh weights of the same size instead: the control."""
+    train: FinetuneTrainConfig = FinetuneTrainConfig()
+    """The loop."""
+
+
+class GlueConfig(MethodConfig):
+    """``maskwright glue``."""
+
+    data: Path
+    """Folder of GLUE's data sets, each in its own folder."""
+    tasks: str = "all"
+    """Names with commas: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte, wnli; all: those whose files are there."""
+    seeds: int = Field(3, ge=1)
+    """Runs a task, from --train.seed upward."""
+    start_from: dict[str, str] = {}
+    """Where a task starts from another than --model: a task (its model of the same seed) or a model folder, such as
+    --start-from.rte mnli."""
+    per_task: dict[str, dict[str, Any]] = {}
+    """Options of the loop for one task, such as --per-task.mrpc.epochs 5."""
+    rows: int | None = Field(None, ge=2)
+    """Train on at most so many rows, drawn by --train.seed: the same for every seed."""
+    dev_share: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training rows held out where a data set has no dev file."""
+    baseline: bool = True
+    """Score TF-IDF and a linear model on each task's rows."""
+    beside: str = "bert-base"
+    """Published scores to stand beside these: bert-base, electra-small, electra-base, roberta-base or none."""
+    keep_models: bool = True
+    """Keep each run's model folder."""
+    weights: Literal["best", "last"] = "last"
+    """Which weights are scored: the last ones, or those of the best evaluation, whose score is a little too good."""
+    out: Path = Path("glue")
+    """Folder for the runs, the table, the report and the submission archives."""
     train: FinetuneTrainConfig = FinetuneTrainConfig()
     """The loop."""
 

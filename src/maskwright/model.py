@@ -26,6 +26,7 @@ from maskwright.data.plan import Budget
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
+from maskwright.families.heads import POOLED
 from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.keys import Key
 from maskwright.machine import seeded
@@ -48,7 +49,7 @@ class Output:
 
     def _scores(self, head: str) -> Tensor:
         """Scores of a head: (B, ...) of one that reads whole sequences, (B, S, ...) of one that reads every token."""
-        scores = self._model.scores(head, self._states[-1], self._layout)
+        scores = self._model.scores(head, self._states[-1], self._layout, self._states)
         return scores.view(*self._shape, -1) if self._model.head(head).reads == "tokens" else scores
 
     @property
@@ -113,7 +114,7 @@ class Output:
         classify (B, C), tokens (B, S, C), choice (B, choices), rtd (B, S), lm, mlm or plm (B, S, V), nsp (B, 2).
         """
         heads = ("classify", "tokens", "choice", "rtd", "lm", "mlm", "plm", "nsp")
-        name = next((name for name in heads if name in self._model.net.heads), "mlm")
+        name = next((name for name in (*heads, *POOLED) if name in self._model.net.heads), "mlm")
         scores = self._scores(name)
         if name == "choice":
             return scores.view(-1, self._choices)
@@ -167,13 +168,13 @@ class Model(nn.Module):
 
     def add_head(self, name: str, outputs: int = 0) -> nn.Module:
         """Return the head of that name, making a fresh one where there is none or where it has other outputs."""
-        if name not in self.family.heads:
-            known = ", ".join(self.family.heads)
+        if name not in self.family.kinds:
+            known = ", ".join(self.family.kinds)
             raise ConfigError(f"{self.family.name} cannot carry a {name!r} head; it can: {known}")
         present = self.net.head_outputs().get(name)
         if present is None or (outputs and present != outputs):
-            fresh = self.family.heads[name].build(self.net, outputs)
-            for needed in (*self.family.heads[name].needs, *["pooler"] * (fresh.reads == "pooled")):
+            fresh = self.family.kinds[name].build(self.net, outputs)
+            for needed in (*self.family.kinds[name].needs, *["pooler"] * (fresh.reads == "pooled")):
                 self.add_head(needed)
             self.net.initialise(fresh)
             self.net.heads[name] = fresh.to(self.device).train(self.training)
@@ -200,24 +201,31 @@ class Model(nn.Module):
         return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
 
     def hidden(self, batch: Batch) -> Tensor:
-        """Return what heads read, the last hidden state, (T, D).
+        """Return the last of the hidden states that heads read, (T, D)."""
+        return self.read_states(batch)[-1]
 
-        Of a model with a decoder that is the decoder's, over the batch's decoder part, or else over the text itself, one
+    def read_states(self, batch: Batch) -> list[Tensor]:
+        """Return the layers + 1 hidden states that heads read, (T, D).
+
+        Of a model with a decoder these are the decoder's, over the batch's decoder part, or else over the text itself, one
         place later.
         """
-        last = self.states(batch)[-1]
+        states = self.states(batch)
         if not isinstance(self.net, Seq2SeqNet):
-            return last
+            return states
         given = batch.decoder or replace(batch, ids_T=self.net.shifted(batch.ids_T, batch.layout))
-        return self.net.decode(given.ids_T, given.positions_T, given.layout, Beside(last, batch.layout))[-1]
+        return self.net.decode(given.ids_T, given.positions_T, given.layout, Beside(states[-1], batch.layout))
 
     def pooled(self, first_BD: Tensor) -> Tensor:
         """Return the pooler's output for first-token states, (B, D) -> (B, D)."""
         out: Tensor = self.head("pooler")(first_BD)
         return out
 
-    def scores(self, name: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
-        """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others."""
+    def scores(self, name: str, hidden_TD: Tensor, layout: Layout, states: Sequence[Tensor] | None = None) -> Tensor:
+        """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others.
+
+        states: all hidden states, for a head that reads several layers.
+        """
         head = self.head(name)
         match head.reads:
             case "layers":
@@ -228,6 +236,13 @@ class Model(nn.Module):
                 read = layout.mean(hidden_TD)
             case "last":
                 read = hidden_TD[layout.last_B]
+            case "max":
+                read = layout.max(hidden_TD)
+            case "last4-mean" | "last4-concat" as reads:
+                if states is None or len(states) < 4:
+                    raise ConfigError(f"the {name} head reads four layers, and this model has {self.spec.stack.layers}")
+                last = [state[layout.first_B] for state in states[-4:]]
+                read = torch.stack(last).mean(0) if reads == "last4-mean" else torch.cat(last, -1)
             case reads:
                 read = hidden_TD[layout.first_B]
                 read = self.pooled(read) if reads == "pooled" else read

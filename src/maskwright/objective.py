@@ -52,9 +52,14 @@ class Pass:
         self.model, self.batch = model, batch
 
     @cached_property
+    def states(self) -> list[Tensor]:
+        """All hidden states, layers + 1 of (T, D); of a model with a decoder the decoder's."""
+        return self.model.read_states(self.batch)
+
+    @cached_property
     def hidden_TD(self) -> Tensor:
         """(T, D): what heads read; of a model with a decoder the decoder's, over the batch's decoder part."""
-        return self.model.hidden(self.batch)
+        return self.states[-1] if "states" in self.__dict__ else self.model.hidden(self.batch)
 
     @cached_property
     def pooled_BD(self) -> Tensor:
@@ -63,7 +68,8 @@ class Pass:
 
     def scores(self, head: str) -> Tensor:
         """What a head makes of what it reads: all tokens, the first ones, or the pooler's output."""
-        return self.model.scores(head, self.hidden_TD, self.batch.layout)
+        states = self.states if str(self.model.head(head).reads).startswith("last4") else None
+        return self.model.scores(head, self.hidden_TD, self.batch.layout, states)
 
 
 class Objective(nn.Module):
@@ -77,7 +83,7 @@ class Objective(nn.Module):
     """Also of its targets in the batch and, unless ``parts`` says otherwise, of its part of the loss."""
     heads: tuple[str, ...] = ()
     """Heads that the model must carry."""
-    classes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
     """Names of its labels, where it asks for one class of the whole example."""
     decoder: bool | None = None
     """Whether the model must have a decoder (True) or must have none (False); None: either."""

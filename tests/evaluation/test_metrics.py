@@ -40,6 +40,19 @@ def test_f1_is_that_of_scikit_learn() -> None:
         assert metric("f1")(truth, predicted)["f1"] == pytest.approx(f1_score(truth, predicted))
 
 
+def test_correlations_are_those_of_their_formulas() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        truth, said = rng.integers(0, 2, (2, 40))
+        a, b, c, d = (int(np.sum((truth == t) & (said == s))) for t, s in ((1, 1), (0, 0), (0, 1), (1, 0)))
+        expected = (a * b - c * d) / math.sqrt((a + c) * (a + d) * (b + c) * (b + d))
+        assert metric("matthews")(truth, said)["matthews"] == pytest.approx(expected)
+        x, y = rng.normal(size=(2, 40)).round(1)  # rounded, so that some are equal
+        assert metric("pearson")(x, y)["pearson"] == pytest.approx(np.corrcoef(x, y)[0, 1])
+        ranks = [np.array([(v < z).sum() + ((v == z).sum() + 1) / 2 for z in v]) for v in (x, y)]
+        assert metric("spearman")(x, y)["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+
+
 def test_f1_is_of_the_class_one_and_matters_which() -> None:
     assert metric("f1")([1, 0, 0, 0], [0, 0, 0, 0]) == {"f1": 0.0}
     assert metric("f1")([1, 1, 1, 0], [1, 1, 1, 1])["f1"] == pytest.approx(6 / 7)

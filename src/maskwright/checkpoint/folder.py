@@ -131,7 +131,7 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
             with torch.device("meta"):
                 net = spec.build()
                 for name in heads_in(family, spec, found, config.get("architectures") or ()):
-                    net.heads[name] = family.heads[name].build(net, _outputs(family, spec, name, found, files.shapes))
+                    net.heads[name] = family.kinds[name].build(net, _outputs(family, spec, name, found, files.shapes))
             fill(family, net, found, files, files.shapes)
     except CheckpointError as error:
         text = str(error)
@@ -144,7 +144,7 @@ def _outputs(
     family: Family, spec: Spec, head: str, found: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
 ) -> int:
     """How wide a head's output is by the shape of its last tensor."""
-    names = [key for theirs in written_out(family.heads[head].keys, spec).values() for key in theirs.names]
+    names = [key for theirs in written_out(family.kinds[head].keys, spec).values() for key in theirs.names]
     return (shapes[found[names[-1]]] or (1,))[0] if names else 1
 
 

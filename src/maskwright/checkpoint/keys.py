@@ -27,7 +27,7 @@ class Tensors(Protocol):
 
 def match(family: Family, spec: Spec, names: Iterable[str]) -> dict[str, str]:
     """Return their canonical name -> the name in the file; CheckpointError lists names that mean nothing here."""
-    rows = chain(family.keys, *(head.keys for head in family.heads.values()))
+    rows = chain(family.keys, *(head.keys for head in family.kinds.values()))
     # Row by row: heads of which a network carries one only may share names.
     known = {key for row in rows for theirs in row.written_out(spec).values() for key in theirs.names}
     allowed = known | set(family.tied) | set(family.ignorable)
@@ -58,7 +58,7 @@ def heads_in(family: Family, spec: Spec, found: Mapping[str, str], claimed: Iter
     """
     keys = {
         name: [key for theirs in written_out(head.keys, spec).values() for key in theirs.names]
-        for name, head in family.heads.items()
+        for name, head in family.kinds.items()
     }
     known = [family.architectures[each] for each in claimed if each in family.architectures]
     named = known[0] if known else frozenset()
@@ -80,7 +80,7 @@ def heads_in(family: Family, spec: Spec, found: Mapping[str, str], claimed: Iter
 
 
 def _table(family: Family, net: Net) -> dict[str, Theirs]:
-    return written_out(chain(family.keys, *(family.heads[name].keys for name in net.heads)), net.spec)
+    return written_out(chain(family.keys, *(family.kinds[name].keys for name in net.heads)), net.spec)
 
 
 def _parts(theirs: Theirs, ours: Tensor) -> list[tuple[str, Tensor]]:

@@ -17,7 +17,9 @@ import pydantic
 
 from maskwright import __version__
 from maskwright.cli import (
+    check_data,
     convert,
+    convert_data,
     corpus,
     doctor,
     evaluate,
@@ -25,6 +27,7 @@ from maskwright.cli import (
     fill,
     finetune,
     generate,
+    glue,
     params,
     predict,
     pretrain,
@@ -54,7 +57,10 @@ app.command(corpus.app)
 app.command(pretrain.pretrain)
 app.command(fill.fill)
 app.command(generate.generate)
+app.command(check_data.check_data)
+app.command(convert_data.convert_data)
 app.command(finetune.finetune)
+app.command(glue.glue)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
 app.command(params.params)
@@ -102,14 +108,14 @@ def main() -> None:
 
 
 def _models() -> list[type[pydantic.BaseModel]]:
-    from maskwright.config import FinetuneConfig, PretrainConfig
+    from maskwright.config import FinetuneConfig, GlueConfig, PretrainConfig
 
-    return [PretrainConfig, FinetuneConfig]
+    return [PretrainConfig, FinetuneConfig, GlueConfig]
 
 
 def _with_recipe(tokens: list[str]) -> list[str]:
     """Take ``--recipe FILE`` out and let its fields be the command's defaults; options still win."""
-    if not tokens or tokens[0] not in ("pretrain", "finetune"):
+    if not tokens or tokens[0] not in ("pretrain", "finetune", "glue"):
         return tokens
     app[tokens[0]].config = ()  # of a command line before this one in the same process
     if "--recipe" not in tokens[1:-1]:

@@ -18,6 +18,7 @@ def evaluate(
     pair: str | None = None,
     label: str = "label",
     dataset: str | None = None,
+    split: str = "dev",
     seed: int = 0,
 ) -> None:
     """Score a model with 95 % intervals: a fine-tuned one on labelled rows, a pre-trained one on a corpus.
@@ -37,7 +38,9 @@ def evaluate(
     label
         Column of the label.
     dataset
-        glue/mrpc, glue/sst2 or glue/stsb: its dev rows.
+        A data set by name, such as glue/mrpc.
+    split
+        Of that data set: dev, or dev_mismatched of glue/mnli.
     seed
         Of the bootstrap, and of what is masked.
     """
@@ -58,6 +61,6 @@ def evaluate(
     assert data is not None
     from maskwright.evaluation.scores import evaluate as score
 
-    scores = score(loaded, data, text=text, pair=pair, label=label, dataset=dataset, seed=seed)
+    scores = score(loaded, data, text=text, pair=pair, label=label, dataset=dataset, split=split, seed=seed)
     lines = [(name, f"{i.value:.4f}", f"[{i.low:.4f}, {i.high:.4f}]") for name, i in scores.items()]
     show(table(f"{model} on {data}", ["metric", "value", "95 % interval"], lines))

@@ -9,7 +9,16 @@ from maskwright.report.terminal import show
 __all__ = ["predict"]
 
 
-def predict(model: str, data: Path, *, out: Path, text: str = "text", pair: str | None = None) -> None:
+def predict(
+    model: str,
+    data: Path,
+    *,
+    out: Path,
+    text: str = "text",
+    pair: str | None = None,
+    dataset: str | None = None,
+    split: str = "test",
+) -> None:
     """Label the rows of a file with a fine-tuned model.
 
     Parameters
@@ -17,18 +26,28 @@ def predict(model: str, data: Path, *, out: Path, text: str = "text", pair: str 
     model
         Folder or org/name.
     data
-        Rows (.csv .tsv .jsonl, also .gz and .xz).
+        Rows (.csv .tsv .jsonl, also .gz and .xz; .parquet), or the folder of the data set named with --dataset.
     out
-        File for the predictions: .jsonl, or .csv.
+        File for the predictions: .jsonl or .csv, with the probabilities.
     text
         Column of the text.
     pair
         Column of the second text.
+    dataset
+        A data set by name, such as glue/rte.
+    split
+        Of that data set: test, dev, train.
     """
     from maskwright.tasks.predictions import write_predictions
     from maskwright.tasks.rows import Columns, read_rows
 
-    rows = read_rows(data, Columns(text, pair))
+    if dataset is None:
+        rows = read_rows(data, Columns(text, pair))
+    else:
+        from maskwright.tasks import DATASETS
+
+        files = DATASETS[dataset].load()
+        rows = files.read(data, labelled=False) if data.is_file() else files.rows(data, split)
     from maskwright.evaluation.runner import logits_of
     from maskwright.evaluation.scores import task_of
     from maskwright.model import load

@@ -111,10 +111,11 @@ def logits_of(
     """
     was_training = model.training
     model.eval()
+    head = next((name for name in model.net.heads if name.startswith("classify")), "classify")
     logits: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
     for batch in batches_of(model, rows, batch_tokens, length):
         with autocast(model.device, dtype):
-            scores = Pass(model, batch.to(model.device)).scores("classify")
+            scores = Pass(model, batch.to(model.device)).scores(head)
         for number, row in zip(batch.examples, scores.float().cpu().numpy(), strict=True):
             logits[number] = row
     model.train(was_training)

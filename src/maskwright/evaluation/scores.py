@@ -11,6 +11,7 @@ from maskwright.evaluation.runner import logits_of
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
+from maskwright.tasks.glueset import GlueSet
 from maskwright.tasks.rows import Columns, Rows, read_rows
 
 __all__ = ["evaluate", "score_rows", "task_of"]
@@ -24,17 +25,21 @@ def evaluate(
     pair: str | None = None,
     label: str = "label",
     dataset: str | None = None,
+    split: str = "dev",
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Score a fine-tuned model, or the folder of one, on a file of labelled rows.
 
-    text, pair, label: names of the columns.  dataset: a named data set such as glue/mrpc; ``data`` is then its folder and
-    its dev rows are scored.  Returns the task's metrics by name.  Raises DataError (file, line) for rows that cannot be
-    used and InputError for a model without a task.
+    text, pair, label: names of the columns.  dataset: a named data set such as glue/mrpc; ``data`` is then a file of it, or
+    its folder, of which the rows of ``split`` (dev, dev_mismatched …) are scored.  Returns the task's metrics by name.  Raises
+    DataError (file, line) for rows that cannot be used and InputError for a model without a task or rows without labels.
     """
     loaded = model if isinstance(model, Model) else load(model)
     if dataset is not None:
-        rows = DATASETS[dataset].load().rows(Path(data), "dev")
+        files: GlueSet = DATASETS[dataset].load()
+        rows = files.read(Path(data)) if Path(data).is_file() else files.rows(Path(data), split)
+        if rows.labels is None:
+            raise InputError(f"{rows.file}: {split} has no labels to score by; predict writes answers for it")
     else:
         rows = read_rows(data, Columns(text, pair, label))
     return score_rows(loaded, rows, seed=seed)

@@ -163,11 +163,18 @@ class Family:
     tokens: Literal["pieces", "characters"] = "pieces"
     """What a token is to the network: the id of a piece, (T,), or the ids of a word's characters, (T, C)."""
 
+    @property
+    def kinds(self) -> Mapping[str, HeadKind]:
+        """Every head that a network of this family can carry: its own, and those that any family can."""
+        from maskwright.families.heads import POOLED
+
+        return {**self.heads, **POOLED}
+
     def parameters(self, spec: Spec, heads: Mapping[str, int]) -> dict[str, tuple[str, int]]:
         """Part -> (closed form, count), with the given heads (name -> outputs)."""
         parts = dict(spec.parameters())
         for name, outputs in heads.items():
-            parts |= self.heads[name].parameters(spec, outputs)
+            parts |= self.kinds[name].parameters(spec, outputs)
         return parts
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from maskwright.families.base import HeadKind, KeyRow, Net, Spec
 from maskwright.nn.heads import DenseScores, MaskedTokens, NextToken, Pooler, Scores
 
-__all__ = ["both", "dense_scores", "head_rate", "masked_tokens", "next_token", "plain", "pooler", "scores"]
+__all__ = ["POOLED", "both", "dense_scores", "head_rate", "masked_tokens", "next_token", "plain", "pooler", "scores"]
 
 Closed = dict[str, tuple[str, int]]
 
@@ -100,6 +100,32 @@ def scores(
         return {what: (form, count) if bias else (f"C·D, C = {outputs}", outputs * spec.width)}
 
     return HeadKind(build, parameters, both(f"heads.{name}.score", theirs)[: 1 + bias])
+
+
+def _pooled(reads: str, layers: int = 1) -> HeadKind:
+    """Class scores from another pooling than the family's own, under names that no other library uses."""
+    name = f"classify_{reads.replace('-', '_')}"
+    wide = "D" if layers == 1 else f"{layers}·D"
+    return HeadKind(
+        build=lambda net, outputs: Scores(layers * net.spec.width, outputs, reads=reads, dropout=head_rate(net.spec)),
+        parameters=lambda spec, outputs: {
+            f"classification head on {reads}": (
+                f"C·{wide} + C, C = {outputs}",
+                outputs * layers * spec.width + outputs,
+            )
+        },
+        keys=both(f"heads.{name}.score", f"maskwright.{name}"),
+    )
+
+
+POOLED: Mapping[str, HeadKind] = {
+    "classify_first": _pooled("first"),
+    "classify_mean": _pooled("mean"),
+    "classify_max": _pooled("max"),
+    "classify_last4_mean": _pooled("last4-mean"),
+    "classify_last4_concat": _pooled("last4-concat", layers=4),
+}
+"""Heads that every family can carry, and that no other library's class has."""
 
 
 def dense_scores(

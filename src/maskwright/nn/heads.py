@@ -15,9 +15,10 @@ from maskwright.nn.dropout import Dropout
 
 __all__ = ["READS", "DenseScores", "MaskedTokens", "NextToken", "Pooler", "Scores"]
 
-READS = ("tokens", "first", "last", "mean", "pooled", "layers")
-"""Every token's state; each sequence's first; its last; the mean of its tokens' states; what the pooler makes of the first; all
-layers' states, of which the network itself then makes one more."""
+READS = ("tokens", "first", "last", "mean", "pooled", "max", "last4-mean", "last4-concat", "layers")
+"""Every token's state; each sequence's first; its last; the mean of its tokens' states; what the pooler makes of the first; the
+greatest of its tokens' values; the first token's states of the last four layers, averaged or end to end; all layers' states, of
+which the network itself then makes one more."""
 
 
 class Pooler(nn.Module):

@@ -3,7 +3,7 @@
 Nothing here knows an objective.  What a stage changed is seen by comparing; a target is taken for what it looks like:
 
     places whose labels are the ids that stood there     hidden tokens, marked in the text where they are not all of it
-    one place with a small number                        a class of the whole example, named by ``Objective.classes``
+    one place with a small number                        a class of the whole example, named by ``Objective.class_names``
     places with other ids                                what has to be said at each place, such as the next token
     targets of a decoder                                 the text that it has to write
 """

@@ -58,7 +58,7 @@ class Nsp(Objective):
 
     name = "nsp"
     heads = ("pooler", "nsp")
-    classes = ("the second segment follows the first", "the second segment is from another document")
+    class_names = ("the second segment follows the first", "the second segment is from another document")
     Config = NspConfig
 
     def __init__(self, config: NspConfig) -> None:

@@ -37,6 +37,7 @@ class Sop(Objective):
 
     name = "sop"
     heads = ("pooler", "sop")
+    class_names = ("in order", "swapped")
     Config = SopConfig
 
     def __init__(self, config: SopConfig) -> None:

@@ -82,6 +82,7 @@ def compare(pretrained: Model, split: Split, out: Path, *, length: int, seed: in
             model=name,
             data=None,
             length=length,
+            baseline=False,  # below, on the test rows
             out=out / "runs" / folder,
             train=FinetuneTrainConfig.of({**FINETUNING, "seed": seed}),
         )

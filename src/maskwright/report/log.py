@@ -10,7 +10,8 @@ Every record has a ``kind`` and a ``time`` (seconds since 1970, UTC).  The kinds
     eval    step, loss, parts, accuracy, metrics {name: value}; best: true where this one is the best so far
     note    text; resumed: the step that a new sitting goes on from
     end     reason, seconds
-    result  title; scores: {name: score}, see maskwright.report.scores.  What was measured after the end
+    result  title; scores: {name: score}, see maskwright.report.scores.  What was measured after the end; of a fine-tuning
+            also confusion, errors and calibration, see maskwright.report.finetuned
 
 A field that is not listed is kept and harms nothing.
 

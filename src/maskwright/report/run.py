@@ -13,6 +13,7 @@ from typing import Any
 
 from maskwright.report import page, panels
 from maskwright.report.curves import curve_sections
+from maskwright.report.finetuned import diagnosis_sections
 from maskwright.report.history import History, mapping
 from maskwright.report.ledger import ledger_sections
 from maskwright.report.masking import masking_rows
@@ -46,7 +47,7 @@ def run_page(
         out.add(progress(run, now))
     out.add(page.stats(_tiles(run, now)), *_remarks(run, now))
     for result in run.results[-1:]:
-        out.add(*score_sections(result))
+        out.add(*score_sections(result), *diagnosis_sections(result))
     out.add(*extra_sections)
     curves = curve_sections(run)
     if curves:

@@ -34,8 +34,15 @@ class LabelFirst:
 class Task(Objective):
     """A task on texts or pairs of texts."""
 
+    head = "classify"
+    """The head whose scores are the answers; another pooling is another head."""
     metric: str
     """Name of its usual metric in ``evaluate.metrics``."""
+
+    def read_by(self, pooling: str) -> None:
+        """Choose what the answers are read from: ``head``, or a name of ``families.heads.POOLED`` without its prefix."""
+        self.head = "classify" if pooling == "head" else f"classify_{pooling.replace('-', '_')}"
+        self.heads = (self.head,)
 
     @classmethod
     def of(cls, rows: Rows) -> Task:
@@ -50,6 +57,10 @@ class Task(Objective):
     def numbers(self, rows: Rows) -> NDArray[np.float64]:
         """Return the rows' labels as (rows,) class numbers or values; DataError for one that cannot be."""
         raise NotImplementedError
+
+    def targets(self, rows: Rows) -> NDArray[np.float64]:
+        """Return what is learnt of the rows' labels, (rows,): ``numbers``, but for tasks that cut values into classes."""
+        return self.numbers(rows)
 
     def decode(self, logits_BC: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return what each row's scores mean, as plain values by name; ``label`` is the answer."""

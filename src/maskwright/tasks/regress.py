@@ -42,7 +42,7 @@ class Regression(Task):
 
     def prepare(self, model: Model) -> None:
         """Give the model a head of one output."""
-        model.add_head("classify", 1)
+        model.add_head(self.head, 1)
 
     def stage(self, model: Model) -> LabelFirst:
         """Return the labelling step."""
@@ -51,7 +51,7 @@ class Regression(Task):
     def forward(self, run: Pass) -> Loss:
         """Return the part ``regress``."""
         target = run.batch.targets[self.name]
-        values_B = run.scores("classify").float().squeeze(-1)
+        values_B = run.scores(self.head).float().squeeze(-1)
         return {self.name: Part(F.mse_loss(values_B, target.labels, reduction="sum"), target.count)}
 
     def numbers(self, rows: Rows) -> NDArray[np.float64]:

@@ -1,27 +1,17 @@
-"""Labelled rows from .csv, .tsv and .jsonl files, plain or .gz or .xz, by the names of their columns.
-
-CSV follows the usual quoting; TSV knows none (a lone quotation mark is text), as GLUE's files need.  Every refusal names
-the file and the line.
-"""
+"""Labelled rows: texts or pairs of texts, by the names of their columns.  Every refusal names the file and the line."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import lzma
 import math
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from maskwright.errors import DataError, InputError, did_you_mean, explain_os_error
+from maskwright.errors import DataError, InputError, did_you_mean
+from maskwright.tasks.formats import TWICE, Record, ShortRow, records
 
-__all__ = ["Columns", "Rows", "label_numbers", "read_rows"]
-
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open}
+__all__ = ["Columns", "Row", "Rows", "Unlabelled", "label_numbers", "read_rows", "scan_rows"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +21,22 @@ class Columns:
     text: str | int
     pair: str | int | None = None
     label: str | int | None = None
+
+    @property
+    def all(self) -> tuple[str | int, ...]:
+        """The columns that are read."""
+        return tuple(column for column in (self.text, self.pair, self.label) if column is not None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a file."""
+
+    texts: tuple[str, ...]
+    """One text or two."""
+    label: str | None
+    line: int
+    """In the file, from 1."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Rows:
     lines: tuple[int, ...]
     """Line of each row in the file, from 1."""
     file: str
+    left_out: tuple[DataError, ...] = ()
+    """Rows that were not taken, where the data set says that some cannot be."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -62,6 +70,15 @@ class Rows:
             values.append(value)
         return values
 
+    def pick(self, numbers: Sequence[int]) -> Rows:
+        """Return some of the rows, by their places from 0."""
+        return Rows(
+            tuple(self.texts[n] for n in numbers),
+            None if self.labels is None else tuple(self.labels[n] for n in numbers),
+            tuple(self.lines[n] for n in numbers),
+            self.file,
+        )
+
 
 def label_numbers(rows: Rows, names: Sequence[str]) -> list[int]:
     """Return each label's place in ``names``; DataError names the first unknown one with its line."""
@@ -69,11 +86,13 @@ def label_numbers(rows: Rows, names: Sequence[str]) -> list[int]:
     places = {name: place for place, name in enumerate(names)}
     for label, line in zip(rows.labels, rows.lines, strict=True):
         if label not in places:
-            known = ", ".join(map(repr, names[:12])) + (" …" if len(names) > 12 else "")
-            raise DataError(
-                f"unknown label {label!r}.{did_you_mean(label, names)} Known: {known}", file=rows.file, line=line
-            )
+            raise _unknown(label, names, rows.file, line)
     return [places[label] for label in rows.labels]
+
+
+def _unknown(label: str, names: Sequence[str], file: str | Path, line: int) -> DataError:
+    known = ", ".join(map(repr, names[:12])) + (" …" if len(names) > 12 else "")
+    return DataError(f"unknown label {label!r}.{did_you_mean(label, names)} Known: {known}", file=file, line=line)
 
 
 def read_rows(
@@ -81,116 +100,106 @@ def read_rows(
     columns: Columns,
     *,
     header: bool = True,
+    order: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
+    unlabelled: Container[str] = (),
+    cut_rows: bool = False,
 ) -> Rows:
     """Read a whole file of rows.
 
-    header: whether the first line of a CSV or TSV names the columns.  names: file label -> label name; a label that is not
-    in it is a DataError.  Raises InputError for a missing or empty file or an unknown suffix, DataError (file, line) for a
-    missing column, an empty text or label, bad UTF-8, or a row with too few fields.
+    cut_rows: whether rows with too few fields are left out, and an empty text is one.  The rest as ``scan_rows``.
+    Raises InputError for a missing or empty file or an unknown ending, DataError (file, line) for the first row that
+    cannot be used.
     """
     path = Path(path)
-    kind = Path(path.stem).suffix if path.suffix in _OPENERS else path.suffix
-    readers = {".csv": _csv, ".tsv": _tsv, ".txt": _tsv, ".jsonl": _jsonl}
-    if kind not in readers:
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
-        what = f"not from {kind}" if kind else "and this name has no ending"
-        raise InputError(f"{path}: rows are read from .csv, .tsv and .jsonl (also .gz and .xz), {what}")
-    texts, labels, lines = [], [], []
-    try:
-        with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:  # type: ignore[operator]
-            for line, row in readers[kind](path, file, header):
-                wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
-                texts.append(tuple(_field(row, column, path, line) for column in wanted))
-                if columns.label is not None:
-                    label = _field(row, columns.label, path, line)
-                    if names is not None and label not in names:
-                        raise DataError(f"unknown label {label!r}. Known: {', '.join(names)}", file=path, line=line)
-                    labels.append(names[label] if names else label)
-                lines.append(line)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"not valid UTF-8 (byte {error.object[error.start]:#04x}); convert the file to UTF-8",
-            file=path,
-            line=_bad_line(path),
-        ) from None
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: the compressed file is damaged ({error})") from None
-    except OSError as error:
-        raise explain_os_error(error, "reading") from error
-    if not texts:
-        raise InputError(f"{path}: there are no rows in it")
-    return Rows(tuple(texts), tuple(labels) if columns.label is not None else None, tuple(lines), str(path))
+    rows: list[Row] = []
+    left_out: list[DataError] = []
+    found = scan_rows(path, columns, header=header, order=order, names=names, unlabelled=unlabelled, empty=cut_rows)
+    for each in found:
+        if isinstance(each, Row):
+            rows.append(each)
+        elif isinstance(each, Unlabelled) or (cut_rows and isinstance(each, ShortRow)):
+            left_out.append(each)
+        else:
+            raise each
+    if not rows:
+        raise InputError(f"{path}: there are no rows in it" + (" that can be used" if left_out else ""))
+    labels = tuple(row.label for row in rows if row.label is not None)
+    return Rows(
+        tuple(row.texts for row in rows),
+        None if columns.label is None else labels,
+        tuple(row.line for row in rows),
+        str(path),
+        tuple(left_out),
+    )
 
 
-def _bad_line(path: Path) -> int:
-    """The first line that is not UTF-8."""
-    with _OPENERS.get(path.suffix, open)(path, "rb") as file:  # type: ignore[operator]
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    raise AssertionError("only called for a file with a bad line")
+class Unlabelled(DataError):
+    """A row that its authors could not label."""
 
 
-def _field(row: Mapping[str | int, Any], column: str | int, path: Path, line: int) -> str:
-    if column not in row:
-        there = ", ".join(str(name) for name in row)
-        raise DataError(
-            f"no column {column!r} (columns: {there}).{did_you_mean(str(column), map(str, row))}", file=path, line=line
-        )
-    value = row[column]
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise DataError(f"column {column!r} holds {value!r} where a text was expected", file=path, line=line)
-    text = value if isinstance(value, str) else str(value)
-    if not text.strip():
-        raise DataError(f"column {column!r} is empty", file=path, line=line)
-    return text.strip()
+def scan_rows(
+    path: Path,
+    columns: Columns,
+    *,
+    header: bool = True,
+    order: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    unlabelled: Container[str] = (),
+    empty: bool = False,
+) -> Iterator[Row | DataError]:
+    """Yield each row of a file, or the DataError (file, line) that says why it cannot be used.
 
-
-def _csv(path: Path, file: IO[str], header: bool) -> Iterator[tuple[int, dict[str | int, Any]]]:
-    reader = csv.reader(file, strict=True)
-    try:
-        names: list[str] | None = next(reader, None) if header else None
-        while True:
-            line = reader.line_num + 1
-            fields = next(reader, None)
-            if fields is None:
-                return
-            if fields:
-                yield line, _named(names, fields, path, line)
-    except csv.Error as error:
-        raise DataError(f"not valid CSV: {error}", file=path, line=reader.line_num) from None
-
-
-def _tsv(path: Path, file: IO[str], header: bool) -> Iterator[tuple[int, dict[str | int, Any]]]:
-    names: list[str] | None = None
-    for line, text in enumerate(file, 1):
-        fields = text.rstrip("\r\n").split("\t")
-        if line == 1 and header:
-            names = fields
-        elif fields != [""]:
-            yield line, _named(names, fields, path, line)
-
-
-def _named(names: list[str] | None, fields: list[str], path: Path, line: int) -> dict[str | int, Any]:
-    if names is None:
-        return dict(enumerate(fields))
-    if len(fields) < len(names):
-        raise DataError(f"{len(fields)} fields where the header names {len(names)}", file=path, line=line)
-    return dict(zip(names, fields, strict=False))
-
-
-def _jsonl(path: Path, file: IO[str], header: bool) -> Iterator[tuple[int, dict[str | int, Any]]]:
-    for line, text in enumerate(file, 1):
-        if not text.strip():
+    header, order: see ``formats.records``.  names: label in the file -> label name; another label is an error.
+    unlabelled: labels that stand for none.  empty: whether an empty text is a text.  A row cannot be used where a column
+    is missing, a text or a label is empty or is no text, bytes are not UTF-8, or fields are too few or too many.
+    """
+    wanted = [str(column) for column in columns.all]
+    for line, record in records(path, header=header, order=order, wanted=wanted):
+        if isinstance(record, DataError):
+            yield record
             continue
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not valid JSON ({error})", file=path, line=line) from None
-        if not isinstance(row, dict):
-            raise DataError(f"a {type(row).__name__} where an object was expected", file=path, line=line)
-        yield line, row
+            yield _row(record, columns, path, line, names, unlabelled, empty)
+        except DataError as error:
+            yield error
+
+
+def _row(
+    record: Record,
+    columns: Columns,
+    path: Path,
+    line: int,
+    names: Mapping[str, str] | None,
+    unlabelled: Container[str],
+    empty: bool,
+) -> Row:
+    wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
+    texts = tuple(_field(record, column, path, line, empty) for column in wanted)
+    if columns.label is None:
+        return Row(texts, None, line)
+    label = _field(record, columns.label, path, line)
+    if label in unlabelled:
+        raise Unlabelled(f"the label {label!r} stands for none", file=path, line=line)
+    if names is not None and label not in names:
+        raise _unknown(label, tuple(names), path, line)
+    return Row(texts, names[label] if names else label, line)
+
+
+def _field(record: Mapping[str | int, Any], column: str | int, path: Path, line: int, empty: bool = False) -> str:
+    if column not in record:
+        there = ", ".join(str(name) for name in record)
+        raise DataError(
+            f"no column {column!r} (columns: {there}).{did_you_mean(str(column), map(str, record))}",
+            file=path,
+            line=line,
+        )
+    value = record[column]
+    if value is TWICE:
+        raise DataError(f"the header names two columns {column!r}; rename one", file=path, line=line)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise DataError(f"column {column!r} holds {value!r} where a text was expected", file=path, line=line)
+    text = (value if isinstance(value, str) else str(value)).strip()
+    if not text and not empty:
+        raise DataError(f"column {column!r} is empty", file=path, line=line)
+    return text

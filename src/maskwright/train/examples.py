@@ -91,7 +91,7 @@ def examples_of(
             after = stage(after, key.at(before.number))
         pairs.append((before, after))
     tokenizer = parts.model.tokenizer
-    classes = {member.name: member.classes for member in objective.members if member.classes}
+    classes = {member.name: member.class_names for member in objective.members if member.class_names}
     mask_id = tokenizer.roles.get("mask", -1)
     return Examples(
         [

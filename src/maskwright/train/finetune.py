@@ -8,33 +8,52 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskwright import machine
 from maskwright.checkpoint.folder import Card
-from maskwright.config import RUNTIME, FinetuneConfig
+from maskwright.config import RUNTIME, FinetuneConfig, MethodConfig
 from maskwright.data.batch import Collator
 from maskwright.data.loader import Loader
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import ConfigError, InputError
+from maskwright.evaluation.calibration import fit_temperature
+from maskwright.evaluation.diagnosis import baselines, dev_scores, diagnose
 from maskwright.evaluation.metrics import headline, metric
 from maskwright.evaluation.runner import Taken, logits_of
 from maskwright.keys import Key
 from maskwright.model import Model, create, load
+from maskwright.objective import Objective
+from maskwright.report.log import RunLog
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
+from maskwright.tasks.classify import Classification
+from maskwright.tasks.glueset import GlueSet
 from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.method import frozen, objective_of, prepare_task, renew
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Finetuned", "finetune", "finetune_rows", "read_data", "search_rate"]
+__all__ = [
+    "Finetuned",
+    "answer",
+    "finetune",
+    "finetune_rows",
+    "fingerprint",
+    "held_out",
+    "read_data",
+    "search_rate",
+    "start",
+    "training_rows",
+]
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What a fine-tuning gave: the best evaluated weights, and their scores on the dev rows."""
+    """What a fine-tuning gave: the best evaluated weights (or the last, as configured), and their scores on the dev rows."""
 
     model: Model
     task: Task
@@ -43,38 +62,46 @@ class Finetuned:
     """On the dev rows."""
     dev_rows: int
     folder: Path
+    dev_logits: NDArray[np.float32]
+    """(dev rows, C): the scores of each row."""
+
+
+def training_rows(config: FinetuneConfig) -> tuple[Task, Rows]:
+    """Return the task and all rows of the training file of a configuration."""
+    if config.data is None:
+        raise ConfigError("data: name the training file, or the folder of the data set")
+    if config.task in DATASETS:
+        usual = FinetuneConfig.model_fields
+        changed = [name for name in ("text", "pair", "label") if getattr(config, name) != usual[name].default]
+        if changed:
+            raise ConfigError(f"{changed[0]}: the columns of {config.task} are known; leave it out")
+        files: GlueSet = DATASETS[config.task].load()
+        return files.task(), files.read(config.data) if config.data.is_file() else files.rows(config.data, "train")
+    kind = TASKS[config.task].load()
+    rows = read_rows(config.data, Columns(config.text, config.pair, config.label))
+    return kind.of(rows), rows
 
 
 def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
     """Return the task, the training rows and the dev rows of a configuration."""
-    if config.data is None:
-        raise ConfigError("data: name the training file, or the folder of the data set")
-    if config.task in DATASETS:
-        files = DATASETS[config.task].load()
-        return files.task(), files.rows(config.data, "train"), files.rows(config.data, "dev")
-    kind = TASKS[config.task].load()
-    columns = Columns(config.text, config.pair, config.label)
-    rows = read_rows(config.data, columns)
-    task: Task = kind.of(rows)
+    task, rows = training_rows(config)
+    assert config.data is not None
+    files: GlueSet | None = DATASETS[config.task].load() if config.task in DATASETS else None
     if config.dev is not None:
-        return task, rows, read_rows(config.dev, columns)
-    order = Key(config.train.seed).stream("rows.dev").order(len(rows))
-    held = round(config.dev_share * len(rows))
+        columns = Columns(config.text, config.pair, config.label)
+        return task, rows, read_rows(config.dev, columns) if files is None else files.read(config.dev)
+    if files is not None and config.data.is_dir() and files.find(config.data, "dev") is not None:
+        return task, rows, files.rows(config.data, "dev")
+    return task, *held_out(rows, config.dev_share, config.train.seed)
+
+
+def held_out(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+    """Cut rows into those to train on and those to score by; InputError where there are too few."""
+    order = Key(seed).stream("rows.dev").order(len(rows))
+    held = round(share * len(rows))
     if not 0 < held < len(rows):
-        raise InputError(
-            f"{config.data}: {len(rows)} rows are too few to hold out {config.dev_share:.0%} of them; give --dev"
-        )
-    return task, _pick(rows, np.sort(order[held:]).tolist()), _pick(rows, np.sort(order[:held]).tolist())
-
-
-def _pick(rows: Rows, numbers: list[int]) -> Rows:
-    assert rows.labels is not None
-    return Rows(
-        tuple(rows.texts[n] for n in numbers),
-        tuple(rows.labels[n] for n in numbers),
-        tuple(rows.lines[n] for n in numbers),
-        rows.file,
-    )
+        raise InputError(f"{rows.file}: {len(rows)} rows are too few to hold out {share:.0%} of them; give --dev")
+    return rows.pick(np.sort(order[held:]).tolist()), rows.pick(np.sort(order[:held]).tolist())
 
 
 def finetune(config: FinetuneConfig, *, resume: bool = False, command: str = "") -> Finetuned:
@@ -84,7 +111,7 @@ def finetune(config: FinetuneConfig, *, resume: bool = False, command: str = "")
     ``Run.train`` raises.
     """
     task, train_rows, dev_rows = read_data(config)
-    return finetune_rows(_start(config), task, train_rows, dev_rows, config, resume=resume, command=command)
+    return finetune_rows(start(config), task, train_rows, dev_rows, config, resume=resume, command=command)
 
 
 def finetune_rows(
@@ -102,43 +129,58 @@ def finetune_rows(
 
     Started by torchrun, all its processes call this; the first one writes.
     """
-    with together() as world:
+    with together() as world, frozen(model, config):
         return _finetune(world, model, task, train_rows, dev_rows, config, resume, command, label)
+
+
+def answer(done: Finetuned, rows: Rows, config: FinetuneConfig) -> NDArray[np.float32]:
+    """Return the scores of further rows, (rows, C), computed as those of the dev rows were."""
+    dtype = machine.precision(config.train.precision, done.model.device)
+    return logits_of(done.model, rows.texts, dtype=dtype, length=config.length)
 
 
 def search_rate(config: FinetuneConfig) -> RateSearch:
     """Return what the learning-rate finder sees in this fine-tuning; nothing is written."""
     task, rows, _ = read_data(config)
-    model = _start(config)
-    loader = _loader(ALONE, model, task, rows, config)
-    return find_lr(model, task, loader, config.train)
+    model = start(config)
+    objective, loader = _objective(ALONE, model, task, rows, config)
+    with frozen(model, config):
+        return find_lr(model, objective, loader, config.train)
 
 
-def _start(config: FinetuneConfig) -> Model:
+def start(config: FinetuneConfig) -> Model:
+    """Return the encoder that a configuration starts from."""
     model = load(config.model)
     return create(model.spec, model.tokenizer, seed=config.train.seed) if config.fresh else model
 
 
-def _loader(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> Loader:
-    """Give the model the task's head and return the training batches."""
+def _objective(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> tuple[Objective, Loader]:
+    """Give the model the task's head; return what is trained, and the training batches."""
     train = config.train
     if config.length > model.longest:
         raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    prepare_task(task, rows, config)
+    objective = objective_of(task, config)
+    facts, labels = task.card()
+    if model.card.task and (model.card.task.get("name"), tuple(model.card.labels)) != (facts["name"], tuple(labels)):
+        # Scores of other labels are no beginning for these, even where there are as many of them.
+        model.keep_heads(*(name for name in model.net.heads if not name.startswith("classify")), "pooler")
     # A fresh head must not depend on what was drawn before: two runs of one seed start from the same weights.
     with machine.seeded(train.seed):
-        task.prepare(model)
+        objective.prepare(model)
+        renew(model, config)
     model.keep_heads(*task.heads)
     model.to(machine.device())
     tokenizer = model.tokenizer
     source = RowsSource(
         tokenise_rows(tokenizer, rows.texts, config.length),
-        task.numbers(rows),
+        task.targets(rows),
         tokenizer.frame,
-        _fingerprint(rows),
+        fingerprint(rows),
     )
-    return Loader(
+    return objective, Loader(
         source,
-        Collator.of((task.stage(model),), tokenizer),
+        Collator.of((objective.stage(model),), tokenizer),
         budget_of(train),
         train.seed,
         train.workers,
@@ -160,26 +202,30 @@ def _finetune(
     label: str,
 ) -> Finetuned:
     train = config.train
-    loader = _loader(world, model, task, train_rows, config)
-    steps = steps_of(train, loader, model, task, config.out, world)
+    objective, loader = _objective(world, model, task, train_rows, config)
+    steps = steps_of(train, loader, model, objective, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
 
+    def score() -> NDArray[np.float32]:
+        return logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+
     def evaluate() -> Evaluation:
-        logits = logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+        logits = score()
         found = metric(task.metric)(truth, task.answers(logits))
         loss = task.mean_loss(logits, truth)
         return Evaluation(Taken(loss, {task.name: loss}, {}, {task.name: len(truth)}), found, headline(found))
 
     run = Run(
         model,
-        task,
+        objective,
         loader,
         train,
         config.out,
         steps,
         identity={
-            **config.model_dump(mode="json", include={"task", "length", "fresh"}),
+            "task": config.task,
+            **config.model_dump(mode="json", include=set(_COMPUTED)),
             "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
             "steps": steps,
             "data": loader.source.fingerprint,
@@ -196,18 +242,31 @@ def _finetune(
         world=world,
     )
     finished = run.train(resume=resume)
-    run.use_best()
+    if config.weights == "best":
+        run.use_best()
     model.eval()
+    logits = score()
+    if config.calibrate and isinstance(task, Classification):
+        task.temperature = fit_temperature(logits, task.targets(dev_rows).astype(np.int64))
     facts, labels = task.card()
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
     model.card = Card({**facts, "length": config.length}, tuple(labels), history)
     if world.first:
         model.save(config.out / "model")
+        beside = baselines(task, train_rows, dev_rows, train.seed) if config.baseline else {}
+        with RunLog(config.out / "log.jsonl") as log:
+            scores = dev_scores(task, truth, logits, beside)
+            log.write("result", title="On the dev rows", scores=scores, **diagnose(task, dev_rows, logits))
     world.wait()
-    return Finetuned(model, task, finished, dict(evaluate().metrics), len(dev_rows), config.out)
+    found = metric(task.metric)(truth, task.answers(logits))
+    return Finetuned(model, task, finished, found, len(dev_rows), config.out, logits)
 
 
-def _fingerprint(rows: Rows) -> str:
+_COMPUTED = frozenset(MethodConfig.model_fields) - {"model", "weights", "calibrate"}
+"""Fields that decide what a training computes; the others are used behind its end."""
+
+
+def fingerprint(rows: Rows) -> str:
     """Return the SHA-256 of texts and labels, wherever they came from."""
     return hashlib.sha256(
         json.dumps([rows.texts, rows.labels], ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -1,0 +1,58 @@
+"""The part of a fine-tuning's page that says where the model errs: confusions, worst errors, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from maskwright.report import page
+from maskwright.report.chart import Series, confusion_matrix, line_chart
+from maskwright.report.numbers import number, share
+from maskwright.report.page import Section
+
+__all__ = ["diagnosis_sections"]
+
+
+def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
+    """Return what a result record holds of ``confusion``, ``errors`` and ``calibration``; empty where it holds none."""
+    sections: list[Section] = []
+    if isinstance(confusion := result.get("confusion"), Mapping):
+        svg = confusion_matrix("Confusions", confusion["labels"], confusion["counts"])
+        sections += [page.heading("Confusions"), page.chart(svg, "Rows: the label; columns: what it was taken for.")]
+    if isinstance(errors := result.get("errors"), list) and errors:
+        sections += [page.heading("Worst errors"), _errors(errors, result.get("wrong"))]
+    if isinstance(calibration := result.get("calibration"), Mapping):
+        sections += [page.heading("Calibration"), *_calibration(calibration)]
+    return sections
+
+
+def _errors(errors: Sequence[Mapping[str, Any]], wrong: Any) -> Section:
+    sure = "probability" in errors[0]
+    rows = [
+        (
+            error.get("line"),
+            *error["texts"],
+            error["gold"] if isinstance(error["gold"], str) else number(error["gold"]),
+            error["answer"] if isinstance(error["answer"], str) else number(error["answer"]),
+            *([share(error["probability"])] if sure else []),
+        )
+        for error in errors
+    ]
+    texts = ["text", "second text"][: len(errors[0]["texts"])]
+    of = (
+        f"The {len(errors):,} surest of {wrong:,} wrong answers." if isinstance(wrong, int) else "The farthest answers."
+    )
+    return page.table(["line", *texts, "label", "answer", *(["sure"] if sure else [])], rows, caption=of)
+
+
+def _calibration(found: Mapping[str, Any]) -> list[Section]:
+    bins = found["bins"]
+    curves = [
+        Series("model", [b[0] for b in bins], [b[1] for b in bins]),
+        Series("as sure as right", [0.0, 1.0], [0.0, 1.0]),
+    ]
+    text = f"Expected calibration error {share(found['error'])}"
+    if isinstance(mended := found.get("error_with_temperature"), int | float):
+        text += f"; with a temperature fitted on the other half of the rows {share(mended)} (--calibrate)"
+    chart = line_chart("Sureness and accuracy", curves, "mean probability of the answers", "share right", y_from=0.0)
+    return [page.chart(chart, f"{text}.")]

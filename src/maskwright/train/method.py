@@ -1,0 +1,78 @@
+"""How a fine-tuning changes what it starts from: blocks that stay as they are, blocks that start anew, how classes count.
+
+Re-initialised top blocks: Zhang et al. 2021, section 4, https://arxiv.org/abs/2006.05987.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from maskwright.config import MethodConfig
+from maskwright.errors import ConfigError
+from maskwright.model import Model
+from maskwright.objective import Objective
+from maskwright.tasks.adversarial import Adversarial
+from maskwright.tasks.base import Task
+from maskwright.tasks.classify import Classification
+from maskwright.tasks.rows import Rows
+
+__all__ = ["frozen", "objective_of", "prepare_task", "renew"]
+
+
+def prepare_task(task: Task, rows: Rows, config: MethodConfig) -> None:
+    """Set what the loss and the head are; ConfigError for an option of classes where the task has none."""
+    task.read_by(config.pooling)
+    if isinstance(task, Classification):
+        task.label_smoothing = config.label_smoothing
+        if config.class_weights == "balanced":
+            task.balance(rows)
+        return
+    usual = MethodConfig.model_fields
+    for name in ("class_weights", "label_smoothing", "calibrate"):
+        if getattr(config, name) != usual[name].default:
+            raise ConfigError(f"{name}: {task.name} has no classes; leave it out")
+
+
+def objective_of(task: Task, config: MethodConfig) -> Objective:
+    """Return what is trained: the task, or the task and its adversarial copy."""
+    return Adversarial(task, config.fgm) if config.fgm else task
+
+
+def renew(model: Model, config: MethodConfig) -> None:
+    """Give the top blocks and the pooler fresh weights; call it under a seed."""
+    if not config.reinit:
+        return
+    blocks = _blocks(model, "reinit", config.reinit)
+    for block in blocks[len(blocks) - config.reinit :]:
+        model.net.initialise(block)
+    if "pooler" in model.net.heads:
+        model.net.initialise(model.net.heads["pooler"])
+
+
+@contextmanager
+def frozen(model: Model, config: MethodConfig) -> Iterator[None]:
+    """Keep the embeddings and the lowest blocks from being trained inside."""
+    parts: list[nn.Module] = []
+    if config.freeze:
+        parts = [model.net.embed, *_blocks(model, "freeze", config.freeze)[: config.freeze]]
+    held = [p for part in parts for p in part.parameters() if p.requires_grad]
+    for p in held:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in held:
+            p.requires_grad_(True)
+
+
+def _blocks(model: Model, name: str, count: int) -> list[nn.Module]:
+    stack = model.net.stack
+    blocks: list[nn.Module] = list(stack.blocks)
+    if len(blocks) != len(stack.order):
+        raise ConfigError(f"{name}: the layers of this {model.family.name} share their weights; leave it out")
+    if count > len(blocks):
+        raise ConfigError(f"{name} {count} is more than the model's {len(blocks)} blocks")
+    return blocks
