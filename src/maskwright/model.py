@@ -341,7 +341,7 @@ def create(spec: Spec, tokenizer: Tokenizer, *, seed: int) -> Model:
     """Build a model with fresh weights, the same for the same seed."""
     family = family_of(spec.family)
     with seeded(seed):
-        net = family.fit_padding(spec, tokenizer.roles.get("pad", 0)).build()
+        net = family.fit_roles(spec, tokenizer.roles).build()
         net.initialise()
     return Model(family, net, tokenizer)
 

@@ -97,12 +97,15 @@ class Objective(nn.Module):
         """Names of the parts of its loss."""
         return (self.name,)
 
-    def misfit(self, family: Family, spec: Spec) -> str | None:
+    @classmethod
+    def misfit(cls, family: Family, spec: Spec) -> str | None:
         """Return why models of a family cannot learn this, or None where they can."""
-        if missing := [head for head in self.heads if head not in family.heads]:
+        if missing := [head for head in cls.heads if head not in family.heads]:
             return f"{family.name} cannot carry a {missing[0]!r} head; it can: {', '.join(family.heads)}"
-        if self.decoder not in (None, hasattr(spec, "decoder")):
-            return f"{family.name} has {'no decoder, and it needs one' if self.decoder else 'a decoder, and it needs none'}"
+        if cls.decoder not in (None, hasattr(spec, "decoder")):
+            return (
+                f"{family.name} has {'no decoder, and it needs one' if cls.decoder else 'a decoder, and it needs none'}"
+            )
         return None
 
     def prepare(self, model: Model) -> None:

@@ -19,9 +19,13 @@ def families() -> None:
         table("Published sizes", ["family", "sizes"], [(entry.name, ", ".join(each.presets)) for entry, each in known])
     )
     show(table("Heads", ["family", "heads"], [(entry.name, ", ".join(each.heads)) for entry, each in known]))
-    learnt = {entry.name: set(entry.load().heads) for registry in (OBJECTIVES, TASKS) for entry in registry}
-    rows = [
-        (entry.name, *("yes" if heads <= set(each.heads) else "-" for heads in learnt.values()))
-        for entry, each in known
-    ]
-    show(table("Objectives and tasks", ["family", *learnt], rows))
+    for title, registry in (("Objectives", OBJECTIVES), ("Tasks", TASKS)):
+        learnt = {entry.name: entry.load() for entry in registry}
+        rows = [
+            (
+                entry.name,
+                *("-" if kind.misfit(each, next(iter(each.presets.values()))) else "yes" for kind in learnt.values()),
+            )
+            for entry, each in known
+        ]
+        show(table(title, ["family", *learnt], rows))

@@ -14,7 +14,7 @@ from typing import Any
 from maskwright.families.base import Family, KeyRow
 from maskwright.families.config import Fields
 from maskwright.families.heads import dense_scores, head_rate, next_token, scores
-from maskwright.families.seq2seq import projection_keys, seq2seq_spec
+from maskwright.families.seq2seq import projection_keys, seq2seq_spec, starting_with
 
 __all__ = ["BART", "SEQ2SEQ_FIELDS", "bart_spec"]
 
@@ -87,6 +87,7 @@ BART = Family(
     read_config=_FIELDS.reader(bart_spec),
     write_config=_FIELDS.write,
     new_spec=partial(bart_spec, start_id=2),
+    fit_roles=lambda spec, roles: starting_with(spec, roles, "eos", "sep"),
     presets={
         "bart-base": bart_spec(width=768, layers=6, heads=12, inner_dropout=0.1, **_new),
         "bart-large": bart_spec(width=1024, layers=12, heads=16, **_new),

@@ -156,8 +156,8 @@ class Family:
     """Fields of config.json that are understood and not written: checked when read, or without effect on what is computed."""
     layouts: frozenset[str] = frozenset({"ragged", "grid"})
     """Which layouts the network computes on; another one is refused."""
-    fit_padding: Callable[[Spec, int], Spec] = lambda spec, pad_id: spec
-    """(spec of a new model, its tokenizer's padding id) -> the spec, where positions depend on that id."""
+    fit_roles: Callable[[Spec, Mapping[str, int]], Spec] = lambda spec, roles: spec
+    """(spec of a new model, its tokenizer's special pieces) -> the spec, where it depends on their ids."""
     compiles: bool = True
     """Whether ``torch.compile(fullgraph=True)`` takes the network."""
     tokens: Literal["pieces", "characters"] = "pieces"

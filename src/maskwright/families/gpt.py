@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maskwright.errors import CheckpointError
+from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families.base import Family, Spec
 from maskwright.families.config import Fields, encoder_spec
 from maskwright.families.gpt2 import SUMMARY, gpt_heads, gpt_keys
@@ -19,7 +19,11 @@ __all__ = ["GPT", "gpt_spec"]
 
 
 def gpt_spec(**sizes: Any) -> Spec:
-    """Return the spec of a GPT: the arguments of ``encoder_spec``."""
+    """Return the spec of a GPT: the arguments of ``encoder_spec``; ConfigError for another feed-forward width than 4·D."""
+    if sizes.get("feed_forward") not in (None, 4 * sizes["width"]):
+        raise ConfigError(
+            f"gpt: feed_forward {sizes['feed_forward']}; its folders can say {4 * sizes['width']} only, 4·D"
+        )
     given: dict[str, Any] = {"activation": "gelu_new", "norm_eps": 1e-5} | sizes | {"segments": 0}
     return encoder_spec("gpt", causal=True, embed_norm=False, **given)
 

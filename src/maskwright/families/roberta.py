@@ -59,8 +59,8 @@ def _write(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _fit_padding(spec: Spec, pad_id: int) -> Spec:
-    return replace(spec, embed=replace(spec.embed, offset=pad_id + 1))
+def _fit_roles(spec: Spec, roles: Mapping[str, int]) -> Spec:
+    return replace(spec, embed=replace(spec.embed, offset=roles.get("pad", 0) + 1))
 
 
 ROBERTA = Family(
@@ -113,5 +113,5 @@ ROBERTA = Family(
     },
     ignorable=("roberta.embeddings.position_ids",),
     known=frozenset({"position_embedding_type"}),
-    fit_padding=_fit_padding,
+    fit_roles=_fit_roles,
 )

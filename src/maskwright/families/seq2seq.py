@@ -5,7 +5,7 @@ Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -21,7 +21,7 @@ from maskwright.nn.layout import Layout
 from maskwright.nn.past import Past
 from maskwright.nn.stack import StackSpec
 
-__all__ = ["Seq2SeqNet", "Seq2SeqSpec", "projection_keys", "seq2seq_spec"]
+__all__ = ["Seq2SeqNet", "Seq2SeqSpec", "projection_keys", "seq2seq_spec", "starting_with"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,12 @@ def seq2seq_spec(
         initializer_range=base.initializer_range,
         head_dropout=base.head_dropout,
     )
+
+
+def starting_with(spec: Spec, roles: Mapping[str, int], *wanted: str) -> Spec:
+    """Return the spec of a new model whose outputs begin behind the first of these special pieces that its tokenizer has."""
+    found = next((roles[role] for role in wanted if role in roles), None)
+    return spec if found is None or not isinstance(spec, Seq2SeqSpec) else replace(spec, start_id=found)
 
 
 def projection_keys(theirs: str, *, embed_norm: bool) -> tuple[KeyRow, ...]:

@@ -20,7 +20,7 @@ from maskwright.errors import CheckpointError
 from maskwright.families.base import Family, HeadKind, KeyRow, Net, Spec
 from maskwright.families.config import Fields
 from maskwright.families.heads import dense_scores, head_rate, scores
-from maskwright.families.seq2seq import Seq2SeqNet, Seq2SeqSpec, seq2seq_spec
+from maskwright.families.seq2seq import Seq2SeqNet, Seq2SeqSpec, seq2seq_spec, starting_with
 from maskwright.nn.block import ACTIVATIONS, Block, BlockSpec
 from maskwright.nn.heads import NextToken, Scores
 from maskwright.nn.layout import Grid, Layout
@@ -323,6 +323,7 @@ T5 = Family(
     read_config=_read,
     write_config=_write,
     new_spec=t5_spec,
+    fit_roles=lambda spec, roles: starting_with(spec, roles, "pad"),
     presets={name: t5_spec(**sizes) for name, sizes in _PRESETS.items()}
     | {name: t5_spec(**sizes, gated=True, tied=False) for name, sizes in _V1_1.items()},
     published={

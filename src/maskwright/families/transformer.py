@@ -17,7 +17,7 @@ from maskwright.families.bart import SEQ2SEQ_FIELDS, SEQ2SEQ_KNOWN
 from maskwright.families.base import Family
 from maskwright.families.config import Fields
 from maskwright.families.heads import next_token
-from maskwright.families.seq2seq import Seq2SeqSpec, projection_keys, seq2seq_spec
+from maskwright.families.seq2seq import Seq2SeqSpec, projection_keys, seq2seq_spec, starting_with
 
 __all__ = ["TRANSFORMER", "transformer_spec"]
 
@@ -68,6 +68,7 @@ TRANSFORMER = Family(
     read_config=_FIELDS.reader(transformer_spec),
     write_config=_FIELDS.write,
     new_spec=partial(transformer_spec, start_id=0),
+    fit_roles=lambda spec, roles: starting_with(spec, roles, "pad"),
     presets={
         "transformer-base": _base(width=512, heads=8),
         "transformer-big": _base(width=1024, heads=16, dropout=0.3),
