@@ -257,7 +257,9 @@ class FinetuneConfig(Config):
     pair: str | None = None
     """Column of the second text, for pairs."""
     label: str = "label"
-    """Column of the label: a class name, or a number for a regression."""
+    """Column of the label: a class name, a number for a regression, or names with commas; see docs/multilabel.md."""
+    options: dict[str, Any] = {}
+    """Options of the task, such as --options.loss focal for multilabel."""
     length: int = Field(128, ge=8)
     """Tokens in an example, special ones included; longer ones are cut."""
     out: Path = Path("finetuned")

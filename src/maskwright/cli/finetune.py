@@ -19,7 +19,8 @@ def finetune(
     """Fine-tune an encoder on labelled rows.  A recipe's fields become the defaults: --recipe FILE.
 
     Tasks: classify and regress, on a text or (with --pair) on two; or a data set by name, with --data its folder:
-    glue/mrpc, glue/sst2, glue/stsb.
+    glue/mrpc, glue/sst2, glue/stsb.  multilabel takes several labels a row, and has options: --options.loss focal,
+    --options.balance 0.5, --options.thresholds global, --options.separator ";".  Its data set is goemotions.
 
     Parameters
     ----------

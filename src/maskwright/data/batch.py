@@ -31,7 +31,7 @@ class Target:
     rows: Tensor
     """(M,) int64: rows of hidden_TD to predict from."""
     labels: Tensor
-    """(M,) int64 classes or float32 values; IGNORED where a row only fills up."""
+    """(M,) int64 classes or float32 values; IGNORED where a row only fills up.  (M, C) where a row has several labels."""
     count: int
     """Valid targets: M less the rows that fill up."""
 
@@ -90,8 +90,9 @@ class Sample:
     starts_word: NDArray[np.bool_]
     number: int
     """Which example of its source this is."""
-    label: float = 0
-    """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere)."""
+    label: float | NDArray[np.float64] = 0
+    """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere); (C,) where
+    it has several."""
     targets: Mapping[str, tuple[NDArray[np.int64], NDArray[np.generic]]] = field(default_factory=dict)
     """Objective -> (places in the sequence, labels)."""
 
@@ -102,7 +103,7 @@ class Sample:
         cls_id: int,
         sep_id: int,
         number: int,
-        label: float = 0,
+        label: float | NDArray[np.float64] = 0,
     ) -> Sample:
         """Join (ids, starts_word) segments as BERT does: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]."""
         length = 1 + sum(len(ids) + 1 for ids, _ in segments)

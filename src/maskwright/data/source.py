@@ -81,7 +81,7 @@ class RowsSource:
     rows: Sequence[tuple[Sequence[int], ...]]
     """One or two lists of ids a row, cut to length."""
     labels: NDArray[np.float64]
-    """(rows,): class numbers or values."""
+    """(rows,): class numbers or values; (rows, C) where a row has several labels."""
     cls_id: int
     sep_id: int
     fingerprint: str
@@ -99,7 +99,7 @@ class RowsSource:
         """Join one row's parts."""
         parts = [np.asarray(part, dtype=np.int64) for part in self.rows[number]]
         segments = [(ids, np.ones(len(ids), dtype=np.bool_)) for ids in parts]
-        return Sample.of(segments, self.cls_id, self.sep_id, number, float(self.labels[number]))
+        return Sample.of(segments, self.cls_id, self.sep_id, number, self.labels[number])
 
 
 def cut_pair(first: list[int], second: list[int] | None, length: int) -> tuple[list[int], ...]:

@@ -11,7 +11,7 @@ from maskwright.evaluation.runner import logits_of
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
-from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.tasks.rows import Columns, Rows
 
 __all__ = ["evaluate", "score_rows", "task_of"]
 
@@ -36,7 +36,7 @@ def evaluate(
     if dataset is not None:
         rows = DATASETS[dataset].load().rows(Path(data), "dev")
     else:
-        rows = read_rows(data, Columns(text, pair, label))
+        rows = task_of(loaded).read(data, Columns(text, pair, label), loaded.card.task)
     return score_rows(loaded, rows, seed=seed)
 
 

@@ -66,6 +66,11 @@ class Ragged:
         sums = x_TD.new_zeros(self.batch + 1, x_TD.shape[-1]).index_add(0, self.row, x_TD)
         return sums[:-1] / self.cu.diff()[:, None]
 
+    def max(self, x_TD: Tensor) -> Tensor:
+        """(T, D) -> (B, D): the greatest value over each sequence's tokens."""
+        lowest = x_TD.new_full((self.batch + 1, x_TD.shape[-1]), -torch.inf)
+        return lowest.scatter_reduce(0, self.row[:, None].expand_as(x_TD), x_TD, "amax")[:-1]
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Ragged:
         """Return the same layout on another device."""
         return Ragged(
@@ -103,6 +108,13 @@ class Grid:
         if self.key_mask is None:
             return x_BSD.mean(1)
         return (x_BSD * self.key_mask[..., None]).sum(1) / self.key_mask.sum(1, keepdim=True)
+
+    def max(self, x_TD: Tensor) -> Tensor:
+        """(T, D) -> (B, D): the greatest value over the places of each row that hold a token."""
+        x_BSD = x_TD.view(self.batch, self.length, -1)
+        if self.key_mask is not None:
+            x_BSD = x_BSD.masked_fill(~self.key_mask[..., None], -torch.inf)
+        return x_BSD.amax(1)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Grid:
         """Return the same layout on another device."""

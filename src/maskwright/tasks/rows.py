@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from maskwright.errors import DataError, InputError, did_you_mean, explain_os_error
 
-__all__ = ["Columns", "Rows", "label_numbers", "read_rows"]
+__all__ = ["Columns", "Rows", "label_numbers", "read_rows", "records", "text_of"]
 
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open}
 
@@ -90,6 +90,23 @@ def read_rows(
     missing column, an empty text or label, bad UTF-8, or a row with too few fields.
     """
     path = Path(path)
+    texts, labels, lines = [], [], []
+    for line, row in records(path, header=header):
+        wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
+        texts.append(tuple(text_of(row, column, path, line) for column in wanted))
+        if columns.label is not None:
+            label = text_of(row, columns.label, path, line)
+            if names is not None and label not in names:
+                raise DataError(f"unknown label {label!r}. Known: {', '.join(names)}", file=path, line=line)
+            labels.append(names[label] if names else label)
+        lines.append(line)
+    if not texts:
+        raise InputError(f"{path}: there are no rows in it")
+    return Rows(tuple(texts), tuple(labels) if columns.label is not None else None, tuple(lines), str(path))
+
+
+def records(path: Path, *, header: bool = True) -> Iterator[tuple[int, Mapping[str | int, Any]]]:
+    """Yield (line, fields by column) of each row, whatever the file's form; raises what ``read_rows`` does of whole files."""
     kind = Path(path.stem).suffix if path.suffix in _OPENERS else path.suffix
     readers = {".csv": _csv, ".tsv": _tsv, ".txt": _tsv, ".jsonl": _jsonl}
     if kind not in readers:
@@ -97,18 +114,9 @@ def read_rows(
             raise InputError(f"{path}: no such file")
         what = f"not from {kind}" if kind else "and this name has no ending"
         raise InputError(f"{path}: rows are read from .csv, .tsv and .jsonl (also .gz and .xz), {what}")
-    texts, labels, lines = [], [], []
     try:
         with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig", newline="") as file:  # type: ignore[operator]
-            for line, row in readers[kind](path, file, header):
-                wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
-                texts.append(tuple(_field(row, column, path, line) for column in wanted))
-                if columns.label is not None:
-                    label = _field(row, columns.label, path, line)
-                    if names is not None and label not in names:
-                        raise DataError(f"unknown label {label!r}. Known: {', '.join(names)}", file=path, line=line)
-                    labels.append(names[label] if names else label)
-                lines.append(line)
+            yield from readers[kind](path, file, header)
     except UnicodeDecodeError as error:
         raise DataError(
             f"not valid UTF-8 (byte {error.object[error.start]:#04x}); convert the file to UTF-8",
@@ -119,9 +127,6 @@ def read_rows(
         raise InputError(f"{path}: the compressed file is damaged ({error})") from None
     except OSError as error:
         raise explain_os_error(error, "reading") from error
-    if not texts:
-        raise InputError(f"{path}: there are no rows in it")
-    return Rows(tuple(texts), tuple(labels) if columns.label is not None else None, tuple(lines), str(path))
 
 
 def _bad_line(path: Path) -> int:
@@ -135,7 +140,8 @@ def _bad_line(path: Path) -> int:
     raise AssertionError("only called for a file with a bad line")
 
 
-def _field(row: Mapping[str | int, Any], column: str | int, path: Path, line: int) -> str:
+def text_of(row: Mapping[str | int, Any], column: str | int, path: Path, line: int) -> str:
+    """Return what a row has in a column; DataError where there is no such column, no text or an empty one."""
     if column not in row:
         there = ", ".join(str(name) for name in row)
         raise DataError(

@@ -22,7 +22,7 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
-from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.tasks.rows import Columns, Rows
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
@@ -54,10 +54,10 @@ def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
         return files.task(), files.rows(config.data, "train"), files.rows(config.data, "dev")
     kind = TASKS[config.task].load()
     columns = Columns(config.text, config.pair, config.label)
-    rows = read_rows(config.data, columns)
+    rows = kind.read(config.data, columns, config.options)
     task: Task = kind.of(rows)
     if config.dev is not None:
-        return task, rows, read_rows(config.dev, columns)
+        return task, rows, kind.read(config.dev, columns, config.options)
     order = Key(config.train.seed).stream("rows.dev").order(len(rows))
     held = round(config.dev_share * len(rows))
     if not 0 < held < len(rows):
@@ -124,6 +124,7 @@ def _loader(world: World, model: Model, task: Task, rows: Rows, config: Finetune
     train = config.train
     if config.length > model.longest:
         raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    task.configure(config.options, rows)
     # A fresh head must not depend on what was drawn before: two runs of one seed start from the same weights.
     with machine.seeded(train.seed):
         task.prepare(model)
@@ -180,7 +181,7 @@ def _finetune(
         config.out,
         steps,
         identity={
-            **config.model_dump(mode="json", include={"task", "length", "fresh"}),
+            **config.model_dump(mode="json", include={"task", "length", "fresh", "options"}),
             "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
             "steps": steps,
             "data": loader.source.fingerprint,
@@ -199,6 +200,7 @@ def _finetune(
     finished = run.train(resume=resume)
     run.use_best()
     model.eval()
+    task.settle(logits_of(model, dev_rows.texts, dtype=dtype, length=config.length), truth)
     facts, labels = task.card()
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
     model.card = Card({**facts, "length": config.length}, tuple(labels), history)
