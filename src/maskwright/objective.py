@@ -67,6 +67,8 @@ class Objective(nn.Module):
     """Also of its targets in the batch and of its part of the loss."""
     heads: tuple[str, ...] = ()
     """Heads that the model must carry."""
+    couples = False
+    """Whether an example's loss depends on the other examples of its step; see ``train.coupled``."""
 
     def prepare(self, model: Model) -> None:
         """Give the model the heads that it lacks."""

@@ -30,6 +30,7 @@ from maskwright.cli import (
     pretrain,
     quickstart,
     report,
+    similarity,
     tokenizer,
     verify,
 )
@@ -54,6 +55,7 @@ app.command(pretrain.pretrain)
 app.command(fill.fill)
 app.command(generate.generate)
 app.command(finetune.finetune)
+app.command(similarity.similarity)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
 app.command(params.params)
@@ -101,13 +103,14 @@ def main() -> None:
 
 def _models() -> list[type[pydantic.BaseModel]]:
     from maskwright.config import FinetuneConfig, PretrainConfig
+    from maskwright.tasks.similar_config import SimilarityConfig
 
-    return [PretrainConfig, FinetuneConfig]
+    return [PretrainConfig, FinetuneConfig, SimilarityConfig]
 
 
 def _with_recipe(tokens: list[str]) -> list[str]:
     """Take ``--recipe FILE`` out and let its fields be the command's defaults; options still win."""
-    if not tokens or tokens[0] not in ("pretrain", "finetune"):
+    if not tokens or tokens[0] not in ("pretrain", "finetune", "similarity"):
         return tokens
     app[tokens[0]].config = ()  # of a command line before this one in the same process
     if "--recipe" not in tokens[1:-1]:

@@ -29,11 +29,8 @@ def predict(model: str, data: Path, *, out: Path, text: str = "text", pair: str 
     from maskwright.tasks.rows import Columns, read_rows
 
     rows = read_rows(data, Columns(text, pair))
-    from maskwright.evaluation.runner import logits_of
-    from maskwright.evaluation.scores import task_of
+    from maskwright.evaluation.scores import answers_of
     from maskwright.model import load
 
-    loaded = load(model)
-    answers = task_of(loaded).decode(logits_of(loaded, rows.texts, length=loaded.card.task.get("length")))
-    write_predictions(out, rows, answers)
+    write_predictions(out, rows, answers_of(load(model), rows))
     show(f"{len(rows):,} predictions in {out}")

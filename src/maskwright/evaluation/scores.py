@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from maskwright.errors import InputError
 from maskwright.evaluation.intervals import Interval, bootstrap
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.runner import logits_of
+from maskwright.evaluation.similar import cosines, score_pairs
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
-from maskwright.tasks.rows import Columns, Rows
+from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.tasks.similar import Similarity
 
-__all__ = ["evaluate", "score_rows", "task_of"]
+__all__ = ["answers_of", "evaluate", "score_rows", "task_of"]
 
 
 def evaluate(
@@ -36,6 +39,8 @@ def evaluate(
     if dataset is not None:
         rows = DATASETS[dataset].load().rows(Path(data), "dev")
     else:
+        if _compares(loaded):
+            return score_pairs(loaded, read_rows(data, Columns(text, pair, label)), seed=seed)
         rows = task_of(loaded).read(data, Columns(text, pair, label), loaded.card.task)
     return score_rows(loaded, rows, seed=seed)
 
@@ -50,6 +55,18 @@ def task_of(model: Model) -> Task:
         raise InputError("this model has no task: it was pre-trained only. Fine-tune it first: maskwright finetune")
     task: Task = TASKS[facts.get("name", "classify")].load().of_card(facts, model.card.labels)
     return task
+
+
+def answers_of(model: Model, rows: Rows) -> list[dict[str, Any]]:
+    """Return what a fine-tuned model says of each row, as plain values; ``label`` is the answer, or the cosine of a pair."""
+    if _compares(model):
+        return [{"label": round(float(cosine), 6)} for cosine in cosines(model, rows.texts)]
+    return task_of(model).decode(logits_of(model, rows.texts, length=model.card.task.get("length")))
+
+
+def _compares(model: Model) -> bool:
+    """Whether a model was trained to compare two texts by their vectors."""
+    return model.card.task.get("name") == Similarity.name
 
 
 def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
