@@ -24,6 +24,13 @@ def test_the_files_hold_as_many_scored_pairs_as_were_published(shared: Path) -> 
         assert not any('""' in text for each in rows for texts in each.texts for text in texts)
 
 
+def test_sick_has_its_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sick").symlink_to(shared / "data" / "sts" / "sick")
+    monkeypatch.setattr(sts, "cosines", lambda model, pairs, pooling: np.array([len(a) / len(b) for a, b in pairs]))
+    (found,) = score_sts(None, tmp_path).values()
+    assert found.pairs == 4_927 and list(found.files) == ["SICK_test_annotated"]
+
+
 def test_the_two_ways_of_scoring_a_year_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "2012").mkdir()
     (tmp_path / "2012" / "one.test.tsv").write_text("1\ta\tb\n\tx\ty\n2\ta\tc\n3\ta\td\n")

@@ -1,6 +1,7 @@
 """Similarity: every loss learns and equals a case worked by hand; the folder gives the same vectors elsewhere; bad rows."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,7 @@ NAMES = [entry.name for entry in LOSSES]
 
 def made(name: str, folder: Path, tiny: Callable[..., Model], dropout: float = 0.0, **changes: Any) -> SimilarityConfig:
     """A training on six rows."""
-    tiny((), dropout=dropout, attention_dropout=0.0).save(folder / "start")
+    tiny(("pooler",), dropout=dropout, attention_dropout=0.0).save(folder / "start")
     labels = LABELS.get(name, ("0",) * 6)
     lines = ["\t".join(row) for row in zip(TEXTS, NEAR, FAR, labels, strict=True)]
     (folder / "rows.tsv").write_text("\n".join(["text\tnear\tfar\tlabel", *lines]) + "\n")
@@ -211,6 +212,7 @@ def test_sentence_transformers_gives_the_same_vectors_from_the_folder(
     ours = back.encode(texts)
     theirs = package.SentenceTransformer(str(done.folder / "model"), device="cpu").encode(texts)
     assert np.abs(ours - theirs).max() < 1e-5
+    assert json.loads((done.folder / "model" / "config.json").read_text())["architectures"] == ["BertModel"]
     assert np.array_equal(ours, back.encode(texts, pooling=pooling))
     others = [back.encode(texts, pooling=name) for name in POOLINGS if name != pooling]
     assert all(np.abs(ours - other).max() > 1e-3 for other in others)

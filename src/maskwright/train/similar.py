@@ -77,7 +77,7 @@ def _train(
     with machine.seeded(train.seed):
         objective = Similarity(make_loss(config.loss, config.options, model.spec.width, rows), config.pooling)
     objective.prepare(model)
-    model.keep_heads()
+    model.keep_heads("pooler")  # not read here, but with it the folder is the family's plain model
     model.to(machine.device())
     objective.to(model.device)
     every = config.length * len(rows.texts[0])
