@@ -186,7 +186,7 @@ class Model(nn.Module):
         """Remove every other head, but for those that one of these needs, such as the pooler where it is read."""
         kept = set(names)
         for name in kept.intersection(self.net.heads):
-            kept |= {*self.family.heads[name].needs, *["pooler"] * (self.net.heads[name].reads == "pooled")}
+            kept |= {*self.family.kinds[name].needs, *["pooler"] * (self.net.heads[name].reads == "pooled")}
         for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 
