@@ -55,7 +55,9 @@ def main() -> None:
     corpus = Corpus.open(given.corpus)
     tokenizer, column = corpus.tokenizer(), corpus.tokens()
     documents = np.arange(column.documents)
-    source = CorpusSource(column, documents, Runs(given.length), tokenizer.cls_id, tokenizer.sep_id, "")
+    source = CorpusSource(
+        column, documents, Runs(given.length, special=tokenizer.frame.special(1)), tokenizer.frame, ""
+    )
     plan = source.plan(Budget(tokens=given.tokens), Key(0))
     samples = [source.sample(plan, int(number)) for number in plan.examples(0)]
     tokens = sum(len(sample.ids) for sample in samples)

@@ -69,7 +69,9 @@ def test_text_without_a_new_piece_gives_the_same_states_bitwise(model: Model, wi
 
 @pytest.mark.parametrize("family", [entry.name for entry in FAMILIES if entry.load().tokens == "pieces"])
 def test_every_family_grows_in_the_same_two_places(family: str, tokenizer: Tokenizer, wider: Tokenizer) -> None:
-    model = create(family_of(family).new_spec(vocabulary=tokenizer.vocab_size, **TINY | {"feed_forward": 128}), tokenizer, seed=0)
+    model = create(
+        family_of(family).new_spec(vocabulary=tokenizer.vocab_size, **TINY | {"feed_forward": 128}), tokenizer, seed=0
+    )
     head = next(name for name in ("mlm", "plm", "lm") if name in model.family.heads)
     model.add_head(head)
     grown = grow(model.eval(), wider)

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from maskwright.evaluation.scores import evaluate
     from maskwright.model import Model, load
     from maskwright.objectives.fill import fill_masks
+    from maskwright.tasks.mining import mine_negatives
+    from maskwright.tasks.similar_config import SimilarityConfig
+    from maskwright.tasks.zero_shot import zero_shot
     from maskwright.text.tokenizer import Tokenizer
+    from maskwright.train.few_shot import FewShot, few_shot
     from maskwright.train.finetune import finetune
     from maskwright.train.pretrain import pretrain
+    from maskwright.train.similar import train_similarity
     from maskwright.writing.generate import BeamConfig, DrawConfig, GreedyConfig, generate
 
 __all__ = [
@@ -33,21 +38,27 @@ __all__ = [
     "Corpus",
     "DrawConfig",
     "EncoderConfig",
+    "FewShot",
     "FinetuneConfig",
     "GreedyConfig",
     "MaskwrightError",
     "Model",
     "PretrainConfig",
+    "SimilarityConfig",
     "Tokenizer",
     "TrainConfig",
     "__version__",
     "build_corpus",
     "evaluate",
+    "few_shot",
     "fill_masks",
     "finetune",
     "generate",
     "load",
+    "mine_negatives",
     "pretrain",
+    "train_similarity",
+    "zero_shot",
 ]
 
 __version__ = "0.1.0"
@@ -59,18 +70,24 @@ _WHERE = {
     "generate": "maskwright.writing.generate:generate",
     "Corpus": "maskwright.corpus.store:Corpus",
     "EncoderConfig": "maskwright.config:EncoderConfig",
+    "FewShot": "maskwright.train.few_shot:FewShot",
     "FinetuneConfig": "maskwright.config:FinetuneConfig",
     "MaskwrightError": "maskwright.errors:MaskwrightError",
     "Model": "maskwright.model:Model",
     "PretrainConfig": "maskwright.config:PretrainConfig",
+    "SimilarityConfig": "maskwright.tasks.similar_config:SimilarityConfig",
     "Tokenizer": "maskwright.text.tokenizer:Tokenizer",
     "TrainConfig": "maskwright.config:TrainConfig",
     "build_corpus": "maskwright.corpus.build:build",
     "evaluate": "maskwright.evaluation.scores:evaluate",
+    "few_shot": "maskwright.train.few_shot:few_shot",
     "fill_masks": "maskwright.objectives.fill:fill_masks",
     "finetune": "maskwright.train.finetune:finetune",
     "load": "maskwright.loading:load",
+    "mine_negatives": "maskwright.tasks.mining:mine_negatives",
     "pretrain": "maskwright.train.pretrain:pretrain",
+    "train_similarity": "maskwright.train.similar:train_similarity",
+    "zero_shot": "maskwright.tasks.zero_shot:zero_shot",
 }
 
 # How long a thread of torch's OpenMP spins before it sleeps; read when torch is imported, hence here, and a user's own choice

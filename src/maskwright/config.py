@@ -289,7 +289,9 @@ class FinetuneConfig(MethodConfig):
     pair: str | None = None
     """Column of the second text, for pairs."""
     label: str = "label"
-    """Column of the label: a class name, or a number for a regression."""
+    """Column of the label: a class name, a number for a regression, or names with commas; see docs/multilabel.md."""
+    options: dict[str, Any] = {}
+    """Options of the task, such as --options.loss focal for multilabel."""
     baseline: bool = True
     """Score TF-IDF and a linear model on the same rows, beside the encoder."""
     out: Path = Path("finetuned")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from maskwright.checkpoint.folder import Card, read_folder, write_folder
 from maskwright.checkpoint.hub import resolve
+from maskwright.checkpoint.sentences import write_sentence_files
 from maskwright.data.batch import Batch, Collator, Sample
 from maskwright.data.plan import Budget
 from maskwright.data.source import RowsSource, tokenise_rows
@@ -32,6 +33,7 @@ from maskwright.keys import Key
 from maskwright.machine import seeded
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout
+from maskwright.nn.pooling import pool
 from maskwright.text.characters import CharacterTokenizer
 from maskwright.text.tokenizer import Tokenizer
 
@@ -184,7 +186,7 @@ class Model(nn.Module):
         """Remove every other head, but for those that one of these needs, such as the pooler where it is read."""
         kept = set(names)
         for name in kept.intersection(self.net.heads):
-            kept |= {*self.family.heads[name].needs, *["pooler"] * (self.net.heads[name].reads == "pooled")}
+            kept |= {*self.family.kinds[name].needs, *["pooler"] * (self.net.heads[name].reads == "pooled")}
         for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 
@@ -293,19 +295,22 @@ class Model(nn.Module):
         return ids.flatten(), positions, Grid(batch, length, None if mask is None else mask.reshape(-1, length).bool())
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> NDArray[np.float32]:
-        """Return one vector a text, (len(texts), D): the mean of its last hidden states, special tokens included.
+    def encode(
+        self, texts: Sequence[str], *, pooling: str | None = None, batch_tokens: int = 8192
+    ) -> NDArray[np.float32]:
+        """Return one vector a text, (len(texts), D): what a pooling makes of its last hidden states, special tokens included.
 
-        A text longer than the model's limit is cut.  batch_tokens bounds the work done at once; it does not change a vector
-        beyond rounding.
+        pooling: mean, first or max; by default what the model was trained with, or else the mean.  A text longer than the
+        model's limit is cut.  batch_tokens bounds the work done at once; it does not change a vector beyond rounding.
         """
+        pooling = pooling or self.card.task.get("pooling", "mean")
         was_training = self.training
         self.eval()
         vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
         for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
             batch = batch.to(self.device)
             hidden_TD = self.states(batch)[-1].float()
-            vectors[list(batch.examples)] = batch.layout.mean(hidden_TD).cpu().numpy()
+            vectors[list(batch.examples)] = pool(pooling, hidden_TD, batch.layout).cpu().numpy()
         self.train(was_training)
         return vectors
 
@@ -319,10 +324,15 @@ class Model(nn.Module):
             self.family,
             self.net,
             card,
-            self.tokenizer.save,
+            self._add_files,
             pad_id=self.tokenizer.roles.get("pad"),
             shard_bytes=shard_bytes,
         )
+
+    def _add_files(self, folder: Path) -> None:
+        self.tokenizer.save(folder)
+        if "pooling" in self.card.task:
+            write_sentence_files(folder, self.card.task["pooling"], self.spec.width, self.longest)
 
 
 def load(name: str | Path) -> Model:

@@ -92,6 +92,9 @@ class Objective(nn.Module):
     weighting: str = "fixed"
     """How the parts' weights are decided: fixed, or by a mode of ``objectives.weights``."""
 
+    couples = False
+    """Whether an example's loss depends on the other examples of its step; see ``train.coupled``."""
+
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of its loss."""

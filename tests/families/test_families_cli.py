@@ -39,7 +39,11 @@ def test_families_lists_every_architecture_its_sizes_and_what_it_learns(capsys: 
     for entry in FAMILIES:
         assert entry.name in text
         assert all(size in text for size in entry.load().presets)
-    rows = {line.split()[0]: line.split() for line in text.split("\nObjectives ")[1].split("\nTasks ")[0].splitlines() if line.strip()}
+    rows = {
+        line.split()[0]: line.split()
+        for line in text.split("\nObjectives ")[1].split("\nTasks ")[0].splitlines()
+        if line.strip()
+    }
     can = {name: dict(zip(rows["family"], rows[name], strict=False)) for name in ("roberta", "gpt2", "t5")}
     assert (can["roberta"]["mlm"], can["roberta"]["nsp"], can["roberta"]["causal"]) == ("yes", "-", "-")
     assert (can["gpt2"]["causal"], can["gpt2"]["spans"]) == ("yes", "-")  # it has no decoder of its own

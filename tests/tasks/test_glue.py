@@ -80,7 +80,7 @@ def test_the_order_of_labels_is_that_of_the_hub() -> None:
     }
 
 
-@pytest.mark.parametrize("entry", list(DATASETS), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", [each for each in DATASETS if not each.load().several], ids=lambda entry: entry.name)
 def test_every_data_set_s_parquet_files_give_its_label_names(entry: object, tmp_path: Path) -> None:
     files: GlueSet = entry.load()  # type: ignore[attr-defined]
     columns = files.columns[-2 if files is AX else -1]

@@ -237,8 +237,9 @@ def test_the_command_prints_the_table_and_writes_the_report(
     words += ["--out", str(given["out"]), "--length", "24", "--per-task.rte.steps", "1", "--no-keep-models"]
     assert run(words) == 0
     out = capsys.readouterr().out
-    assert "RTE" in out and "12 training rows" in " ".join(out.split()) and "submission-seed-0.zip" in out
-    assert "(11 of 11 files missing or short)" in out
+    out = "".join(out.split())  # lines are broken wherever a folder's name makes them too long
+    assert "RTE" in out and "12trainingrows" in out and "submission-seed-0.zip" in out
+    assert "(11of11filesmissingorshort)" in out
     assert (given["out"] / "report.html").stat().st_size > 3_000
     assert not (given["out"] / "rte" / "seed-0" / "run" / "model").exists()
     assert (given["out"] / "rte" / "seed-0" / "run" / "report.html").exists()

@@ -144,12 +144,10 @@ def test_the_predicted_parameters_of_a_pooling_are_the_built_ones(name: str, tin
 def batch_of(model: Model, task: Classification, labels: tuple[int, ...]) -> Any:
     ids = model.tokenizer.encode_batch(TEXTS[: len(labels)])
     samples = [
-        Sample.of(
-            [(np.array(each), np.ones(len(each), bool))], model.tokenizer.cls_id, model.tokenizer.sep_id, n, label
-        )
+        Sample.of([(np.array(each), np.ones(len(each), bool))], model.tokenizer.frame, n, label)
         for n, (each, label) in enumerate(zip(ids, labels, strict=True))
     ]
-    return Collator((task.stage(model),), model.tokenizer.pad_id)(samples, Key(0))
+    return Collator.of((task.stage(model),), model.tokenizer)(samples, Key(0))
 
 
 def test_class_weights_and_smoothing_give_the_loss_worked_by_hand(tiny: Callable[..., Model]) -> None:

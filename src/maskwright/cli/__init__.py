@@ -33,6 +33,7 @@ from maskwright.cli import (
     pretrain,
     quickstart,
     report,
+    similarity,
     tokenizer,
     vectors,
     verify,
@@ -61,6 +62,7 @@ app.command(check_data.check_data)
 app.command(convert_data.convert_data)
 app.command(finetune.finetune)
 app.command(glue.glue)
+app.command(similarity.similarity)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
 app.command(params.params)
@@ -109,13 +111,14 @@ def main() -> None:
 
 def _models() -> list[type[pydantic.BaseModel]]:
     from maskwright.config import FinetuneConfig, GlueConfig, PretrainConfig
+    from maskwright.tasks.similar_config import SimilarityConfig
 
-    return [PretrainConfig, FinetuneConfig, GlueConfig]
+    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig]
 
 
 def _with_recipe(tokens: list[str]) -> list[str]:
     """Take ``--recipe FILE`` out and let its fields be the command's defaults; options still win."""
-    if not tokens or tokens[0] not in ("pretrain", "finetune", "glue"):
+    if not tokens or tokens[0] not in ("pretrain", "finetune", "glue", "similarity"):
         return tokens
     app[tokens[0]].config = ()  # of a command line before this one in the same process
     if "--recipe" not in tokens[1:-1]:

@@ -30,7 +30,8 @@ def finetune(
 
     Tasks: classify, regress and bins (a number learnt as classes), on a text or (with --pair) on two; or a data set by
     name, with --data its folder or a file of it: glue/cola, sst2, mrpc, stsb, stsb-classes, qqp, mnli, qnli, rte, wnli
-    (each behind glue/), and snli.
+    (each behind glue/), and snli.  multilabel takes several labels a row, and has options: --options.loss focal,
+    --options.balance 0.5, --options.thresholds global, --options.separator ";".  Its data set is goemotions.
 
     Parameters
     ----------

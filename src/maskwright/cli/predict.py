@@ -48,11 +48,8 @@ def predict(
 
         files = DATASETS[dataset].load()
         rows = files.read(data, labelled=False) if data.is_file() else files.rows(data, split)
-    from maskwright.evaluation.runner import logits_of
-    from maskwright.evaluation.scores import task_of
+    from maskwright.evaluation.scores import answers_of
     from maskwright.model import load
 
-    loaded = load(model)
-    answers = task_of(loaded).decode(logits_of(loaded, rows.texts, length=loaded.card.task.get("length")))
-    write_predictions(out, rows, answers)
+    write_predictions(out, rows, answers_of(load(model), rows))
     show(f"{len(rows):,} predictions in {out}")

@@ -33,7 +33,7 @@ class Target:
     rows: Tensor
     """(M,) int64: rows of hidden_TD to predict from."""
     labels: Tensor
-    """(M,) int64 classes or float32 values; IGNORED where a row only fills up."""
+    """(M,) int64 classes or float32 values; IGNORED where a row only fills up.  (M, C) where a row has several labels."""
     count: int
     """Valid targets: M less the rows that fill up."""
 
@@ -98,8 +98,9 @@ class Sample:
     starts_word: NDArray[np.bool_]
     number: int
     """Which example of its source this is."""
-    label: float = 0
-    """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere)."""
+    label: float | NDArray[np.float64] = 0
+    """Of the sequence: a class, a value, or for a pair 0 (the second segment follows) or 1 (it is from elsewhere); (C,) where
+    it has several."""
     targets: Mapping[str, tuple[NDArray[np.int64], NDArray[np.generic]]] = field(default_factory=dict)
     """Objective -> (places in the sequence, labels)."""
     starts_sentence: NDArray[np.bool_] | None = None
@@ -113,7 +114,7 @@ class Sample:
         texts: Sequence[tuple[NDArray[np.generic], NDArray[np.bool_]]],
         frame: Frame,
         number: int,
-        label: float = 0,
+        label: float | NDArray[np.float64] = 0,
     ) -> Sample:
         """Lay one or two texts, each (ids, starts_word), in the tokenizer's frame."""
         length = frame.special(len(texts)) + sum(len(ids) for ids, _ in texts)

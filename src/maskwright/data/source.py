@@ -95,7 +95,7 @@ class RowsSource:
     rows: Sequence[tuple[Sequence[int], ...]]
     """One or two lists of ids a row, cut to length."""
     labels: NDArray[np.float64]
-    """(rows,): class numbers or values."""
+    """(rows,): class numbers or values; (rows, C) where a row has several labels."""
     frame: Frame
     fingerprint: str
 
@@ -117,7 +117,8 @@ class RowsSource:
         """Join one row's parts."""
         parts = [np.asarray(part, dtype=np.int64) for part in self.rows[number]]
         texts = [(ids, np.ones(len(ids), dtype=np.bool_)) for ids in parts]
-        return Sample.of(texts, self.frame, number, float(self.labels[number]))
+        label = self.labels[number]
+        return Sample.of(texts, self.frame, number, label if self.labels.ndim > 1 else float(label))
 
 
 def cut_pair(first: list[int], second: list[int] | None, room: int) -> tuple[list[int], ...]:

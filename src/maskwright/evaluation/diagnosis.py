@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from maskwright.errors import InputError
 from maskwright.evaluation.baseline import Predictions, majority, tfidf_logistic, tfidf_ridge
 from maskwright.evaluation.calibration import calibration_error, fit_temperature, reliability
-from maskwright.evaluation.intervals import bootstrap
+from maskwright.evaluation.intervals import bootstrap_each
 from maskwright.evaluation.metrics import metric
 from maskwright.tasks.base import Task
 from maskwright.tasks.bins import Bins
 from maskwright.tasks.classify import Classification
+from maskwright.tasks.multilabel import MultiLabel
 from maskwright.tasks.rows import Rows
 
 __all__ = ["baselines", "dev_scores", "diagnose"]
@@ -37,9 +38,11 @@ BASELINE_ROWS = 20_000
 def baselines(task: Task, train: Rows, dev: Rows, seed: int = 0) -> dict[str, dict[str, float]]:
     """Return method -> metrics of what something simple scores on the dev rows.
 
-    From more than 20,000 training rows so many are drawn, and the method's name says so.  A text without a word, or a single
-    class, leaves a method out.
+    Empty for rows with several labels.  From more than 20,000 training rows so many are drawn, and the method's name says so.
+    A text without a word, or a single class, leaves a method out.
     """
+    if isinstance(task, MultiLabel):
+        return {}
     few = _drawn(train, seed)
     said = "" if few is train else f" ({len(few):,} of {len(train):,} rows)"
     ways: list[tuple[str, Callable[[], Predictions]]]
@@ -79,26 +82,27 @@ def dev_scores(
     task: Task, truth: NDArray[np.float64], logits_BC: NDArray[np.float32], beside: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
     """Return the metrics with 95 % intervals over the rows, the baselines beside them, for ``report.scores``."""
-    measure, answers = metric(task.metric), task.answers(logits_BC)
-    found = {}
-    for name in measure(truth, answers):
-        interval = bootstrap(lambda t, a, name=name: measure(t, a)[name], truth, answers, draws=1000)
-        found[name] = {
+    intervals = bootstrap_each(metric(task.metric), truth, task.answers(logits_BC), draws=1000)
+    return {
+        name: {
             "value": interval.value,
             "low": interval.low,
             "high": interval.high,
             "count": len(truth),
             "beside": {method: scores[name] for method, scores in beside.items()},
         }
-    return found
+        for name, interval in intervals.items()
+    }
 
 
 def diagnose(task: Task, rows: Rows, logits_BC: NDArray[np.float32]) -> dict[str, Any]:
-    """Return ``confusion``, ``calibration`` and ``errors`` of a classification, or ``errors`` of a regression."""
+    """Return ``confusion``, ``calibration`` and ``errors`` of a classification, or ``errors`` of any other task."""
     truth = task.numbers(rows)
     if isinstance(task, Classification) and not isinstance(task, Bins):
         return _of_classes(task, rows, truth.astype(np.int64), logits_BC)
     answers = task.answers(logits_BC)
+    if isinstance(task, MultiLabel):
+        return _of_sets(task, rows, np.abs(answers - truth).max(-1), (answers >= 0.5) != truth, logits_BC)
     order = np.argsort(-np.abs(answers - truth), kind="stable")[:WORST]
     return {"errors": [_row(rows, int(n)) | {"gold": truth[n], "answer": round(float(answers[n]), 3)} for n in order]}
 
@@ -129,6 +133,21 @@ def _of_classes(
         np.add.at(counts, (truth, answers), 1)
         found["confusion"] = {"labels": list(task.labels), "counts": counts.tolist()}
     return found
+
+
+def _of_sets(
+    task: MultiLabel, rows: Rows, far: NDArray[np.float64], wrong_BC: NDArray[np.bool_], logits_BC: NDArray[np.float32]
+) -> dict[str, Any]:
+    """Say in which rows a label is wrong, those first where one is farthest from the truth."""
+    wrong = np.flatnonzero(wrong_BC.any(-1))
+    worst = wrong[np.argsort(-far[wrong], kind="stable")][:WORST]
+    assert rows.labels is not None
+    said = [given["label"] for given in task.decode(logits_BC[worst])]
+    errors = [
+        _row(rows, int(n)) | {"gold": rows.labels[n] or "none", "answer": answer or "none"}
+        for n, answer in zip(worst, said, strict=True)
+    ]
+    return {"errors": errors}
 
 
 def _other_half(logits_BC: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, float]:

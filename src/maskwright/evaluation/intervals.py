@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 from maskwright.errors import InputError
 from maskwright.keys import Key
 
-__all__ = ["Interval", "PairedDifference", "Spread", "bootstrap", "mean_sd", "paired_difference", "wilson"]
+__all__ = [
+    "Interval",
+    "PairedDifference",
+    "Spread",
+    "bootstrap",
+    "bootstrap_each",
+    "mean_sd",
+    "paired_difference",
+    "wilson",
+]
 
 LEVEL = 0.95
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
@@ -106,6 +115,30 @@ def bootstrap(statistic: Callable[..., Any], *arrays: ArrayLike, draws: int = 20
         drawn = (stream.integers(n, n) for _ in range(draws))
         values = np.array([float(statistic(*(column[places] for column in columns))) for places in drawn])
     return _percentiles(float(statistic(*columns)), values)
+
+
+def bootstrap_each(
+    measure: Callable[..., Mapping[str, float]], *arrays: ArrayLike, draws: int = 2000, seed: int = 0
+) -> dict[str, Interval]:
+    """Return the bootstrap interval of each of several statistics by name, all from the same draws; see ``bootstrap``.
+
+    measure: takes the arrays and returns numbers by name.  Draws of which it says by InputError that they cannot be scored,
+    such as those without a single label, are left out.
+    """
+    columns = [np.asarray(array) for array in arrays]
+    whole, n = dict(measure(*columns)), len(columns[0])
+    stream = Key(seed).stream("evaluate.bootstrap")
+    found: dict[str, list[float]] = {name: [value] for name, value in whole.items()}
+    for _ in range(draws):
+        places = stream.integers(n, n)
+        try:
+            scores = measure(*(column[places] for column in columns))
+        except InputError:
+            continue
+        for name, value in scores.items():
+            found[name].append(float(value))
+    # What all rows score stands first, and counts only where no draw could be scored.
+    return {name: _percentiles(values[0], np.array(values[1:] or values)) for name, values in found.items()}
 
 
 def paired_difference(

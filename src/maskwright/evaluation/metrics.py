@@ -46,6 +46,7 @@ METRICS.add("pearson", "linear correlation", f"{__name__}:pearson")
 METRICS.add("spearman", "rank correlation", f"{__name__}:spearman")
 METRICS.add("accuracy_f1", "accuracy and F1 (MRPC, QQP)", f"{__name__}:accuracy_f1")
 METRICS.add("pearson_spearman", "linear and rank correlation (STS-B)", f"{__name__}:pearson_spearman")
+METRICS.add("multilabel", "F1 and average precision of label sets", "maskwright.evaluation.multilabel:multilabel")
 
 POSITIVE = 1  # the class whose F1 GLUE reports: paraphrase in MRPC, duplicate in QQP
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from maskwright.errors import InputError
-from maskwright.evaluation.intervals import Interval, bootstrap
+from maskwright.evaluation.intervals import Interval, bootstrap_each
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.runner import logits_of
+from maskwright.evaluation.similar import cosines, score_pairs
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
 from maskwright.tasks.glueset import GlueSet
 from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.tasks.similar import Similarity
 
-__all__ = ["evaluate", "score_rows", "task_of"]
+__all__ = ["answers_of", "evaluate", "score_rows", "task_of"]
 
 
 def evaluate(
@@ -41,7 +44,9 @@ def evaluate(
         if rows.labels is None:
             raise InputError(f"{rows.file}: {split} has no labels to score by; predict writes answers for it")
     else:
-        rows = read_rows(data, Columns(text, pair, label))
+        if _compares(loaded):
+            return score_pairs(loaded, read_rows(data, Columns(text, pair, label)), seed=seed)
+        rows = task_of(loaded).read(data, Columns(text, pair, label), loaded.card.task)
     return score_rows(loaded, rows, seed=seed)
 
 
@@ -57,13 +62,21 @@ def task_of(model: Model) -> Task:
     return task
 
 
+def answers_of(model: Model, rows: Rows) -> list[dict[str, Any]]:
+    """Return what a fine-tuned model says of each row, as plain values; ``label`` is the answer, or the cosine of a pair."""
+    if _compares(model):
+        return [{"label": round(float(cosine), 6)} for cosine in cosines(model, rows.texts)]
+    return task_of(model).decode(logits_of(model, rows.texts, length=model.card.task.get("length")))
+
+
+def _compares(model: Model) -> bool:
+    """Whether a model was trained to compare two texts by their vectors."""
+    return model.card.task.get("name") == Similarity.name
+
+
 def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
     """Return the metrics of a fine-tuned model on labelled rows, with 95 % bootstrap intervals over the rows."""
     task = task_of(model)
     truth = task.numbers(rows)
     answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))
-    measure = metric(task.metric)
-    return {
-        name: bootstrap(lambda t, a, name=name: measure(t, a)[name], truth, answers, draws=1000, seed=seed)
-        for name in measure(truth, answers)
-    }
+    return bootstrap_each(metric(task.metric), truth, answers, draws=1000, seed=seed)

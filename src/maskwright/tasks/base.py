@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.data.batch import Sample
+from maskwright.errors import ConfigError
 from maskwright.keys import Key
 from maskwright.objective import Objective
-from maskwright.tasks.rows import Rows
+from maskwright.tasks.rows import Columns, Rows, read_rows
 
 __all__ = ["LabelFirst", "Task"]
 
@@ -53,6 +55,19 @@ class Task(Objective):
     def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Task:
         """Make the task again from what ``card`` said of it."""
         raise NotImplementedError
+
+    @classmethod
+    def read(cls, path: str | Path, columns: Columns, options: Mapping[str, Any]) -> Rows:
+        """Read a file of labelled rows; options: the task's, of which some say how labels are written."""
+        return read_rows(path, columns)
+
+    def configure(self, options: Mapping[str, Any], rows: Rows) -> None:
+        """Set the task's options, given its training rows; ConfigError for one that it does not know."""
+        if options:
+            raise ConfigError(f"options: {self.name} has none, and {', '.join(map(repr, options))} was given")
+
+    def settle(self, logits_BC: NDArray[np.float32], truth: NDArray[np.float64]) -> None:
+        """Choose what is chosen behind the training, on the dev rows: nothing, but for tasks with thresholds."""
 
     def numbers(self, rows: Rows) -> NDArray[np.float64]:
         """Return the rows' labels as (rows,) class numbers or values; DataError for one that cannot be."""

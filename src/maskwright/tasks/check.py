@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from maskwright.errors import DataError
 from maskwright.tasks.formats import ShortRow
 from maskwright.tasks.glueset import GlueSet
+from maskwright.tasks.labelsets import names_of, scan_sets
 from maskwright.tasks.rows import Columns, Row, Unlabelled, scan_rows
 from maskwright.text.tokenizer import Tokenizer
 
@@ -37,6 +38,8 @@ class Layout:
     cut_rows: bool = False
     values: bool = False
     """Whether labels are numbers."""
+    several: bool = False
+    """Whether a row may have several labels, or none."""
 
     @classmethod
     def of(cls, files: GlueSet, path: Path, *, labelled: bool = True) -> Layout:
@@ -48,6 +51,20 @@ class Layout:
             files.unlabelled,
             files.cut_rows and labelled,
             files.labels is None,
+            files.several,
+        )
+
+    def scan(self, path: Path) -> Iterator[Row | DataError]:
+        """Yield each row of a file, or why it cannot be used."""
+        if self.several:
+            return scan_sets(path, self.columns, order=self.order, names=self.names)
+        return scan_rows(
+            path,
+            self.columns,
+            order=self.order,
+            names=self.names,
+            unlabelled=self.unlabelled,
+            empty=self.cut_rows,
         )
 
 
@@ -122,14 +139,7 @@ def check_files(
     left_out: list[DataError] = []
     for path, layout in zip(paths, layouts, strict=True):
         before = len(rows), len(problems)
-        for each in scan_rows(
-            path,
-            layout.columns,
-            order=layout.order,
-            names=layout.names,
-            unlabelled=layout.unlabelled,
-            empty=layout.cut_rows,
-        ):
+        for each in layout.scan(path):
             if isinstance(each, Row):
                 if layout.values and (problem := _no_number(each, path)):
                     problems.append(problem)
@@ -144,7 +154,9 @@ def check_files(
             raise problems[before[1]]  # a wrong column, most likely: the same of every row
     labelled = bool(rows) and rows[0].label is not None
     valued = labelled and layouts[0].values
-    counts = Counter(row.label for row in rows if row.label is not None) if labelled and not valued else Counter()
+    counts: Counter[str] = Counter()
+    for row in rows if labelled and not valued else ():
+        counts.update(names_of(str(row.label)) if layouts[0].several else [str(row.label)])
     return Checked(
         split,
         tuple(map(str, paths)),

@@ -74,7 +74,7 @@ def check_data(
         if where.is_dir():
             raise UsageError(f"check-data: {where} is a folder and {name} reads a file; name the file, or a data set")
         own = columns or (suggestions[0].columns if suggestions else Columns("text", None, "label"))
-        layout = Layout(own, values=name in ("regress", "bins"))
+        layout = Layout(own, values=name in ("regress", "bins"), several=name == "multilabel")
         paths = {"train": where} | ({"dev": Path(dev)} if dev else {})
         splits = {split: check_files(split, [path], [layout], tokenizer) for split, path in paths.items()}
     else:
@@ -122,7 +122,7 @@ def _data_set(files: GlueSet, where: Path, dev: Path | None, tokenizer: Tokenize
         paths["dev"] = (dev,)
     return {
         split: check_files(
-            split, found, [Layout.of(files, path, labelled=not split.startswith("test")) for path in found], tokenizer
+            split, found, [Layout.of(files, path, labelled=files.labelled(split)) for path in found], tokenizer
         )
         for split, found in paths.items()
     }

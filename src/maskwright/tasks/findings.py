@@ -12,6 +12,7 @@ from maskwright.corpus.health import Finding, Severity
 from maskwright.report.numbers import share
 from maskwright.tasks.check import Checked, Repeat, overlaps, shared_texts
 from maskwright.tasks.glueset import GlueSet
+from maskwright.tasks.labelsets import names_of
 
 __all__ = ["data_findings"]
 
@@ -90,7 +91,7 @@ def _labels(seen: _Seen) -> list[Finding]:
         if not one.labels:
             continue
         most, count = next(iter(one.labels.items()))
-        if len(one.labels) == 1:
+        if len(one.labels) == 1 and count == len(one.rows):
             fact, why = f"every row of {name} is {most!r}", "there is nothing to tell apart"
             found.append(Finding("one label", "warning", fact, why, "look at the label column"))
         elif count / len(one.rows) >= UNEVEN:
@@ -103,12 +104,19 @@ def _labels(seen: _Seen) -> list[Finding]:
             why = "too few to learn from, and a held-out part may have none"
             found.append(Finding("rare labels", "warning", fact, why, "join them with others, or label more rows"))
         if one is not train and (new := [label for label in one.labels if label not in train.labels]):
-            line = next(f"{p}, line {r.line:,}" for r, p in zip(one.rows, one.places, strict=True) if r.label == new[0])
+            line = next(
+                f"{p}, line {r.line:,}" for r, p in zip(one.rows, one.places, strict=True) if _has(r.label, new[0])
+            )
             fact = f"{name} has labels that training never sees: {', '.join(map(repr, new[:8]))} (first: {line})"
             found.append(
                 Finding("new labels", "warning", fact, "no model can predict them", "mend the label, or add rows")
             )
     return found
+
+
+def _has(said: str | None, label: str) -> bool:
+    """Whether a row's label is this one, or one of several."""
+    return said == label or label in names_of(said or "")
 
 
 def _repeats(seen: _Seen) -> list[Finding]:

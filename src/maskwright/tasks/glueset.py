@@ -58,6 +58,10 @@ class GlueSet:
     """Split -> its file in a submission archive."""
     as_numbers: bool = False
     """Whether a submission holds class numbers instead of label names."""
+    open_test: bool = False
+    """Whether the test set is published with its labels."""
+    several: bool = False
+    """Whether a row may have several labels, or none."""
     bins: int = 0
     """Classes into which values are cut, for a regression learnt as a classification."""
 
@@ -78,9 +82,10 @@ class GlueSet:
         return {name: name for name in self.labels} | {str(at): name for at, name in enumerate(self.labels)}
 
     def rows(self, where: Path, split: str) -> Rows:
-        """Read a split, without labels where it is a test set; ``where`` is its folder or the folder of all of GLUE's.
+        """Read a split, without labels where it has none (see ``labelled``).
 
-        InputError where there is no such split, DataError (file, line) for a row that cannot be used.
+        where: its folder, or the folder of all of GLUE's.  InputError where there is no such split, DataError (file, line)
+        for a row that cannot be used.
         """
         if (found := self.find(where, split)) is None:
             said = " or ".join(f"{stem}.tsv" for stem in self._stems(split)[:1])
@@ -88,7 +93,7 @@ class GlueSet:
                 f"{where}: no {said} there, nor in {self.folder}/ below it (.xz, .gz, .jsonl, .parquet and folders of the "
                 "datasets library are read too)"
             )
-        parts = [self.read(path, labelled=not split.startswith("test")) for path in found]
+        parts = [self.read(path, labelled=self.labelled(split)) for path in found]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def read(self, path: Path, *, labelled: bool = True) -> Rows:
@@ -101,6 +106,10 @@ class GlueSet:
             unlabelled=self.unlabelled,
             cut_rows=self.cut_rows and labelled,
         )
+
+    def labelled(self, split: str) -> bool:
+        """Whether a split is published with labels."""
+        return self.open_test or not split.startswith("test")
 
     def columns_of(self, path: Path, labelled: bool = True) -> Columns:
         """Return the names by which a file has the columns; GLUE's where it has no header or none of them fits."""

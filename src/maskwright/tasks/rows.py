@@ -11,7 +11,7 @@ from typing import Any
 from maskwright.errors import DataError, InputError, did_you_mean
 from maskwright.tasks.formats import TWICE, Record, ShortRow, records
 
-__all__ = ["Columns", "Row", "Rows", "Unlabelled", "label_numbers", "read_rows", "scan_rows"]
+__all__ = ["Columns", "Row", "Rows", "Unlabelled", "label_numbers", "read_rows", "scan_rows", "text_of"]
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,10 @@ def _row(
     empty: bool,
 ) -> Row:
     wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
-    texts = tuple(_field(record, column, path, line, empty) for column in wanted)
+    texts = tuple(text_of(record, column, path, line, empty) for column in wanted)
     if columns.label is None:
         return Row(texts, None, line)
-    label = _field(record, columns.label, path, line)
+    label = text_of(record, columns.label, path, line)
     if label in unlabelled:
         raise Unlabelled(f"the label {label!r} stands for none", file=path, line=line)
     if names is not None and label not in names:
@@ -186,7 +186,8 @@ def _row(
     return Row(texts, names[label] if names else label, line)
 
 
-def _field(record: Mapping[str | int, Any], column: str | int, path: Path, line: int, empty: bool = False) -> str:
+def text_of(record: Mapping[str | int, Any], column: str | int, path: Path, line: int, empty: bool = False) -> str:
+    """Return what a row has in a column; DataError for no such column, no text or, unless ``empty``, an empty one."""
     if column not in record:
         there = ", ".join(str(name) for name in record)
         raise DataError(

@@ -31,7 +31,9 @@ def save_bad(folder: Path, step: int, rank: int, why: str, batches: Sequence[Bat
 def _examples(batch: Batch, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     assert isinstance(batch.layout, Ragged)
     found = []
-    for number, (begin, end) in zip(batch.examples, itertools.pairwise(batch.layout.cu.tolist()), strict=True):
+    each = batch.layout.batch // max(1, len(batch.examples))  # sequences of an example
+    numbers = [number for number in batch.examples for _ in range(each)]
+    for number, (begin, end) in zip(numbers, itertools.pairwise(batch.layout.cu.tolist()), strict=True):
         ids = batch.ids_T[begin:end].tolist()
         targets = {
             name: [

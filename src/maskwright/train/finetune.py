@@ -29,7 +29,7 @@ from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
 from maskwright.tasks.classify import Classification
 from maskwright.tasks.glueset import GlueSet
-from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.tasks.rows import Columns, Rows
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
@@ -78,7 +78,7 @@ def training_rows(config: FinetuneConfig) -> tuple[Task, Rows]:
         files: GlueSet = DATASETS[config.task].load()
         return files.task(), files.read(config.data) if config.data.is_file() else files.rows(config.data, "train")
     kind = TASKS[config.task].load()
-    rows = read_rows(config.data, Columns(config.text, config.pair, config.label))
+    rows = kind.read(config.data, Columns(config.text, config.pair, config.label), config.options)
     return kind.of(rows), rows
 
 
@@ -89,7 +89,8 @@ def read_data(config: FinetuneConfig) -> tuple[Task, Rows, Rows]:
     files: GlueSet | None = DATASETS[config.task].load() if config.task in DATASETS else None
     if config.dev is not None:
         columns = Columns(config.text, config.pair, config.label)
-        return task, rows, read_rows(config.dev, columns) if files is None else files.read(config.dev)
+        dev = task.read(config.dev, columns, config.options) if files is None else files.read(config.dev)
+        return task, rows, dev
     if files is not None and config.data.is_dir() and files.find(config.data, "dev") is not None:
         return task, rows, files.rows(config.data, "dev")
     return task, *held_out(rows, config.dev_share, config.train.seed)
@@ -160,6 +161,7 @@ def _objective(world: World, model: Model, task: Task, rows: Rows, config: Finet
     if config.length > model.longest:
         raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
     prepare_task(task, rows, config)
+    task.configure(config.options, rows)
     objective = objective_of(task, config)
     facts, labels = task.card()
     if model.card.task and (model.card.task.get("name"), tuple(model.card.labels)) != (facts["name"], tuple(labels)):
@@ -225,6 +227,7 @@ def _finetune(
         steps,
         identity={
             "task": config.task,
+            "options": config.options,
             **config.model_dump(mode="json", include=set(_COMPUTED)),
             "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
             "steps": steps,
@@ -246,6 +249,7 @@ def _finetune(
         run.use_best()
     model.eval()
     logits = score()
+    task.settle(logits, truth)
     if config.calibrate and isinstance(task, Classification):
         task.temperature = fit_temperature(logits, task.targets(dev_rows).astype(np.int64))
     facts, labels = task.card()

@@ -60,7 +60,9 @@ def read_tasks(config: GlueConfig) -> tuple[dict[str, TaskData], dict[str, str]]
 
     ConfigError for an unknown task, InputError where a named one has no training file, DataError (file, line) for a row.
     """
-    known = {entry.name.removeprefix("glue/"): entry for entry in DATASETS if entry.name != "glue/ax"}
+    known = {
+        entry.name.removeprefix("glue/"): entry for entry in DATASETS if entry.name not in ("glue/ax", "goemotions")
+    }
     every = config.tasks.strip() == "all"
     names = list(_NINE) if every else [name.strip() for name in config.tasks.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):

@@ -37,6 +37,7 @@ from maskwright.report.log import RunLog, read_log
 from maskwright.report.terminal import Live
 from maskwright.train.average import Average
 from maskwright.train.bad import save_bad
+from maskwright.train.coupled import coupled_backward
 from maskwright.train.optim import learning_rate, make_optimizer
 from maskwright.train.state import load_state, newest, put_back, retain, save_state, weights_of
 from maskwright.train.step import backward, update
@@ -225,7 +226,8 @@ class Run:
         before = time.monotonic()
         lr = learning_rate(self.config, step, self.steps)
         try:
-            taken = backward(
+            learn = coupled_backward if self.objective.couples else backward
+            taken = learn(
                 self.model,
                 self.objective,
                 data.batches,

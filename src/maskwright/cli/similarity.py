@@ -1,0 +1,36 @@
+"""``maskwright similarity``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from maskwright.cli.common import command_line, first_process, warn_if_busy, write_report
+from maskwright.report.terminal import key_values, number, show
+from maskwright.tasks.similar_config import SimilarityConfig
+
+__all__ = ["similarity"]
+
+
+def similarity(*, config: Annotated[SimilarityConfig, Parameter(name="*")], resume: bool = False) -> None:
+    """Train an encoder whose vectors are near where texts are similar.  A recipe's fields become the defaults: --recipe FILE.
+
+    The model folder keeps its pooling, for encode and for sentence-transformers; evaluate and predict take it with --pair.
+
+    Parameters
+    ----------
+    resume
+        Go on from the newest checkpoint in --out.
+    """
+    warn_if_busy()
+    from maskwright.train.similar import train_similarity
+
+    done = train_similarity(config, resume=resume, command=command_line())
+    if not first_process():
+        return
+    report = write_report(config.out)
+    facts = {name: number(value) for name, value in done.metrics.items()}
+    if facts:
+        show(key_values({**facts, "steps": done.finished.steps}, "Cosine against the dev pairs"))
+    show(f"model   {config.out / 'model'}", f"report  {report}")

@@ -1,0 +1,143 @@
+"""Training a bi-encoder: an encoder and rows of texts in, a model whose vectors can be compared out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskwright import machine
+from maskwright.checkpoint.folder import Card
+from maskwright.config import RUNTIME
+from maskwright.data.loader import Loader
+from maskwright.data.several import SideBySide
+from maskwright.errors import ConfigError
+from maskwright.evaluation.metrics import metric
+from maskwright.evaluation.runner import Taken
+from maskwright.evaluation.similar import METRIC, cosines
+from maskwright.model import Model, load
+from maskwright.tasks.rows import Columns, Rows, read_rows
+from maskwright.tasks.similar import Similarity, labels_of, make_loss, source_of
+from maskwright.tasks.similar_config import SimilarityConfig
+from maskwright.tasks.similar_rows import read_examples
+from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
+from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.warmup import warmed_up
+from maskwright.train.world import World, together
+
+__all__ = ["Trained", "train_similarity", "train_similarity_rows"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave."""
+
+    model: Model
+    finished: Finished
+    metrics: dict[str, float]
+    """On the dev pairs; empty where there are none."""
+    folder: Path
+
+
+def train_similarity(config: SimilarityConfig, *, resume: bool = False, command: str = "") -> Trained:
+    """Train as configured; the run folder receives the log, the checkpoints and ``model/``.
+
+    Raises DataError (file, line) for rows that cannot be used, ConfigError for columns and options that do not fit the loss,
+    CheckpointError for the model folder, and what ``Run.train`` raises.
+    """
+    rows = read_examples(config)
+    dev = (
+        None
+        if config.dev is None
+        else read_rows(config.dev, Columns(config.dev_text, config.dev_pair, config.dev_label))
+    )
+    return train_similarity_rows(load(config.model), rows, dev, config, resume=resume, command=command)
+
+
+def train_similarity_rows(
+    model: Model, rows: Rows, dev: Rows | None, config: SimilarityConfig, *, resume: bool = False, command: str = ""
+) -> Trained:
+    """Train on rows already read; see ``train_similarity``.  The model is changed.
+
+    Started by torchrun, all its processes call this; the first one writes.
+    """
+    with together() as world:
+        return _train(world, model, rows, dev, config, resume, command)
+
+
+def _train(
+    world: World, model: Model, rows: Rows, dev: Rows | None, config: SimilarityConfig, resume: bool, command: str
+) -> Trained:
+    train = config.train
+    if config.length > model.longest:
+        raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    with machine.seeded(train.seed):
+        objective = Similarity(make_loss(config.loss, config.options, model.spec.width, rows), config.pooling)
+    objective.prepare(model)
+    model.keep_heads("pooler")  # not read here, but with it the folder is the family's plain model
+    model.to(machine.device())
+    objective.to(model.device)
+    every = config.length * len(rows.texts[0])
+    loader = Loader(
+        source_of(model, rows, labels_of(objective.loss, rows), config.length, _fingerprint(rows)),
+        SideBySide.of((), model.tokenizer),
+        budget_of(train),
+        train.seed,
+        train.workers,
+        micro_tokens_of(train, model, every, config.out, world),
+        world.rank,
+        world.size,
+    )
+    steps = steps_of(train, loader, model, objective, config.out, world)
+    loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=every)
+    truth = None if dev is None else np.array(dev.numbers())
+
+    def evaluate() -> Evaluation:
+        assert dev is not None and truth is not None
+        found = metric(METRIC)(truth, cosines(model, dev.texts, pooling=config.pooling))
+        # The loss of a step depends on the rows it was drawn with, so what is logged is how far the order is from right.
+        lack = 1 - found["spearman"]
+        return Evaluation(Taken(lack, {"1 - spearman": lack}, {}, {"pairs": len(truth)}), found, found["spearman"])
+
+    run = Run(
+        model,
+        objective,
+        loader,
+        train,
+        config.out,
+        steps,
+        identity={
+            **config.model_dump(mode="json", include={"loss", "options", "pooling", "length"}),
+            "train": train.model_dump(mode="json", exclude=set(RUNTIME)),
+            "steps": steps,
+            "data": loader.source.fingerprint,
+        },
+        evaluate=None if dev is None else evaluate,
+        start_record={
+            "name": "Similarity",
+            "config": config.model_dump(mode="json"),
+            "machine": machine.describe(),
+            "command": command,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        },
+        label="similarity",
+        world=world,
+    )
+    finished = run.train(resume=resume)
+    run.use_best()
+    model.eval()
+    facts = {"name": objective.name, "pooling": config.pooling, "loss": config.loss, "length": config.length}
+    history = {"command": command, "loss": config.loss, "steps": finished.steps}
+    model.card = Card(facts, (), {**model.card.provenance, "similarity": history})
+    if world.first:
+        model.save(config.out / "model")
+    world.wait()
+    return Trained(model, finished, {} if dev is None else dict(evaluate().metrics), config.out)
+
+
+def _fingerprint(rows: Rows) -> str:
+    content = json.dumps([rows.texts, rows.labels], ensure_ascii=False)
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
