@@ -97,7 +97,9 @@ def _labels(seen: _Seen) -> list[Finding]:
         elif count / len(one.rows) >= UNEVEN:
             fact = f"{share(count / len(one.rows))} of {name} are {most!r}"
             why = "answering that label alone scores as much"
-            remedy = "go by F1 or Matthews rather than accuracy; weigh the classes (--class-weights balanced)"
+            several = sum(one.labels.values()) > len(one.rows)
+            weigh = "the labels (--options.balance 0.5)" if several else "the classes (--class-weights balanced)"
+            remedy = f"go by F1 or Matthews rather than accuracy; weigh {weigh}"
             found.append(Finding("uneven labels", "warning", fact, why, remedy))
         if rare := [f"{label!r} {n}" for label, n in one.labels.items() if n < FEW] if one is train else []:
             fact = f"fewer than {FEW} rows in {name}: {', '.join(rare[:8])}" + (" …" if len(rare) > 8 else "")
