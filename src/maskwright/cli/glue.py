@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from maskwright.cli.common import command_line, note, warn_if_busy
 from maskwright.config import GlueConfig
-from maskwright.report.terminal import show, table
+from maskwright.report.terminal import console, show, table
 
 __all__ = ["glue"]
 
@@ -30,8 +30,10 @@ def glue(*, config: Annotated[GlueConfig, Parameter(name="*")]) -> None:
     found = run_glue(config, command=command_line(), tell=note)
     columns, rows = glue_table(found, published)
     show(table("GLUE", columns, rows), *glue_notes(found, published), "")
+    out = console()  # a path is one line, to be copied
     for archive in found["archives"].values():
         if archive:
             lacks = len(archive["missing"])
-            show(f"archive {archive['path']}" + (f" ({lacks} of 11 files missing or short)" if lacks else ""))
-    show(f"report  {glue_page(found, published).write(config.out / 'report.html')}")
+            said = f" ({lacks} of 11 files missing or short)" if lacks else ""
+            out.print(f"archive {archive['path']}{said}", soft_wrap=True)
+    out.print(f"report  {glue_page(found, published).write(config.out / 'report.html')}", soft_wrap=True)
