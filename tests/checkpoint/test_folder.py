@@ -21,7 +21,8 @@ from maskwright.errors import CheckpointError, InputError
 from maskwright.families import FAMILIES
 from maskwright.model import Model, create, load
 from maskwright.text.tokenizer import Tokenizer
-from tiny_families import tiny_spec, tokenizer_for
+from parity import ours_of, their_model
+from tiny_families import CONFIGS, tiny_spec, tokenizer_for
 
 HEADS = ("pooler", "mlm", "nsp", "classify")
 
@@ -382,3 +383,52 @@ def test_a_tokenizer_of_another_model_is_refused(saved: Path, tiny: Callable[...
             found[name] = found[name][:700]
     with pytest.raises(CheckpointError, match="tokenizer has 800 pieces and the model only 700"):
         load(other)
+
+
+# Fields as the published folders have them, beside those of tests/tiny_families.py.
+AS_PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "gpt2": ("GPT2LMHeadModel", {"n_ctx": 1024, "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}}}),
+    "gpt": ("OpenAIGPTLMHeadModel", {"n_ctx": 512, "n_special": 0, "predict_special_tokens": True}),
+    "bart": ("BartForConditionalGeneration", {
+        "add_bias_logits": False, "add_final_layer_norm": False, "classif_dropout": 0.1, "decoder_layerdrop": 0.0, "encoder_layerdrop": 0.0,
+        "early_stopping": True, "gradient_checkpointing": False, "no_repeat_ngram_size": 3, "normalize_before": False,
+        "normalize_embedding": True, "num_beams": 4, "num_hidden_layers": 2, "output_past": True, "prefix": " ", "max_length": 142,
+        "min_length": 56, "length_penalty": 2.0, "force_bos_token_to_be_generated": True, "static_position_embeddings": False,
+    }),
+    "t5": ("T5ForConditionalGeneration", {"output_past": True, "n_positions": 512, "task_specific_params": {"summarization": {"num_beams": 4}}}),
+    "transformer": ("MarianMTModel", {
+        "add_bias_logits": False, "bad_words_ids": [[0]], "num_beams": 6, "max_length": 512, "static_position_embeddings": True,
+        "normalize_embedding": False, "classifier_dropout": 0.0, "_num_labels": 3,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", AS_PUBLISHED)
+def test_a_folder_with_the_fields_and_tensors_of_published_ones_is_read(
+    family: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    kind, fields = AS_PUBLISHED[family]
+    ours_of(their_model(kind, CONFIGS[family]["plain"]), tokenizer, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | fields))
+    tensors = load_file(tmp_path / "model.safetensors")
+    before = set(tensors)
+    if family in ("gpt", "gpt2"):  # published without the prefix, with a mask for each layer
+        tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+        for layer in range(2):
+            tensors[f"h.{layer}.attn.bias"] = torch.ones(1, 1, 40, 40).tril()
+        tensors["h.0.attn.masked_bias"] = torch.tensor(-1e4)
+    else:  # every name of the one table
+        shared = next(name for name in tensors if name.endswith("shared.weight"))
+        for side in ("encoder", "decoder"):
+            tensors[shared.replace("shared", f"{side}.embed_tokens")] = tensors[shared].clone()
+    assert set(tensors) != before
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = load(tmp_path)
+    assert set(model.net.heads) == {"lm"}
+    if family not in ("gpt", "gpt2"):
+        tensors[shared.replace("shared", "encoder.embed_tokens")] += 1
+        save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(CheckpointError, match="this architecture ties them"):
+            load(tmp_path)

@@ -30,7 +30,10 @@ def match(family: Family, spec: Spec, names: Iterable[str]) -> dict[str, str]:
     rows = chain(family.keys, *(head.keys for head in family.kinds.values()))
     # Row by row: heads of which a network carries one only may share names.
     known = {key for row in rows for theirs in row.written_out(spec).values() for key in theirs.names}
-    allowed = known | set(family.tied) | set(family.ignorable)
+    ignorable = {
+        name.format(**at) for name in family.ignorable for at in (spec.stack.places if "{layer}" in name else [{}])
+    }
+    allowed = known | set(family.tied) | ignorable
     found: dict[str, str] = {}
     left: list[str] = []
     for name in names:

@@ -70,8 +70,9 @@ _FIELDS = Fields(
 )
 _GENERATION = frozenset(
     [
-        "early_stopping", "forced_bos_token_id", "forced_eos_token_id", "length_penalty", "max_length", "min_length",
-        "no_repeat_ngram_size", "num_beams", "num_hidden_layers", "output_past", "prefix", "classif_dropout", "bad_words_ids",
+        "bad_words_ids", "classif_dropout", "early_stopping", "force_bos_token_to_be_generated", "forced_bos_token_id",
+        "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beams",
+        "num_hidden_layers", "output_past", "prefix",
     ]
 )  # fmt: skip
 """Fields that say how an older file's model was made to write; Maskwright's own options do."""

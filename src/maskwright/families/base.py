@@ -149,7 +149,7 @@ class Family:
     tied: Mapping[str, str] = field(default_factory=dict)
     """A second name that files may hold for a tensor -> the first name; the two must be equal."""
     ignorable: tuple[str, ...] = ()
-    """Tensors of older files that carry no weights."""
+    """Tensors of older files that carry no weights; ``{layer}`` as in a key table."""
     renames: Mapping[str, str] = field(default_factory=dict)
     """Endings of older files -> today's."""
     known: frozenset[str] = frozenset()

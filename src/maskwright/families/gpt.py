@@ -13,7 +13,7 @@ from typing import Any
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families.base import Family, Spec
 from maskwright.families.config import Fields, encoder_spec
-from maskwright.families.gpt2 import SUMMARY, gpt_heads, gpt_keys
+from maskwright.families.gpt2 import CAUSAL_MASKS, SUMMARY, gpt_heads, gpt_keys
 
 __all__ = ["GPT", "gpt_spec"]
 
@@ -79,5 +79,6 @@ GPT = Family(
     base="OpenAIGPTModel",
     prefix="transformer.",
     tied={"lm_head.weight": "transformer.tokens_embed.weight"},
+    ignorable=CAUSAL_MASKS,
     known=SUMMARY | {"n_ctx", "n_special", "predict_special_tokens"},
 )

@@ -78,6 +78,8 @@ _FIELDS = Fields(
     defaults={"vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12},
     fixed={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
 )
+CAUSAL_MASKS = ("transformer.h.{layer}.attn.bias", "transformer.h.{layer}.attn.masked_bias")
+"""Who may look at whom, which older files hold for each layer."""
 SUMMARY = frozenset(
     f"summary_{name}" for name in ("type", "use_proj", "activation", "proj_to_labels", "first_dropout", "hidden_size")
 )
@@ -118,5 +120,6 @@ GPT2 = Family(
     base="GPT2Model",
     prefix="transformer.",
     tied={"lm_head.weight": "transformer.wte.weight"},
+    ignorable=CAUSAL_MASKS,
     known=frozenset(_FIELDS.fixed) | SUMMARY | {"n_ctx", "reorder_and_upcast_attn"},
 )
