@@ -389,7 +389,7 @@ def test_forward_states_know_nothing_of_later_words_and_backward_ones_nothing_of
     with torch.no_grad():
         one, two = (net(*[ids] * 3, layout)[-1] for ids, layout in (laid_out([sentence]), laid_out([changed])))
     half = one.shape[1] // 2
-    moved = one != two
+    moved = (one - two).abs() > 1e-6  # the words are computed together, so what is the same may differ by rounding
     assert not moved[:5, :half].any() and moved[5:, :half].any(1).all()
     assert not moved[6:, half:].any() and moved[:6, half:].any(1).all()
 
