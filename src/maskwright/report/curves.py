@@ -66,8 +66,8 @@ def per_cent(value: float) -> str:
 def _losses(run: History) -> list[Series]:
     parts = _named(run, "parts")
     training = [Series("training", *run.curve("loss")), *(parts if len(parts) > 1 else [])]
-    # The evaluation is of the whole loss, so it has that curve's colour.
-    found = replace(evaluated(run, "", "loss"), name="evaluation", colour=0)
+    # The evaluation is of the whole loss, so beside curves of the parts it has that curve's colour.
+    found = replace(evaluated(run, "", "loss"), name="evaluation", colour=0 if len(training) > 1 else None)
     return [one for one in [*training, found] if len(one.xs)]
 
 
