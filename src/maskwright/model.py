@@ -198,8 +198,7 @@ class Model(nn.Module):
             states = self.net(*given, layout)
             return states
         grid, places_T = layout.on_grid()
-        spread = (each.new_zeros(grid.batch * grid.length + 1).scatter(0, places_T, each)[:-1] for each in given)
-        states = self.net(*spread, grid)
+        states = self.net(*(grid.spread(each, places_T) for each in given), grid)
         return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
 
     def hidden(self, batch: Batch) -> Tensor:

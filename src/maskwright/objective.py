@@ -14,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskwright.data.batch import Batch, Stage
+from maskwright.data.batch import IGNORED, Batch, Stage
 from maskwright.data.pairs import Pairing, Runs
 from maskwright.data.source import Sizes
 from maskwright.errors import ConfigError, did_you_mean
@@ -24,7 +25,7 @@ from maskwright.families import Family, Spec
 from maskwright.model import Model
 from maskwright.text.special import Frame
 
-__all__ = ["Loss", "Objective", "Part", "Pass", "Together"]
+__all__ = ["Loss", "Objective", "Part", "Pass", "Together", "picked"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class Part:
     """Scalar: how many targets were predicted right, where that means something."""
     usual: Tensor | None = None
     """Scalar: how many the answer that is most often right would get right, where only the batch can tell."""
+
+
+def picked(logits_MV: Tensor, labels_M: Tensor, count: int) -> Part:
+    """Return the part of M targets over a vocabulary: cross-entropy summed; rows whose label is IGNORED only fill up.
+
+    count: the valid targets.
+    """
+    logits_MV = logits_MV.float()
+    loss = F.cross_entropy(logits_MV, labels_M, reduction="sum", ignore_index=IGNORED)
+    # max, not argmax: on the CPU it is several times faster over a whole vocabulary.
+    return Part(loss, count, hits=(logits_MV.detach().max(-1).indices == labels_M).sum())
 
 
 Loss = dict[str, Part]

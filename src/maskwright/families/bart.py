@@ -16,7 +16,7 @@ from maskwright.families.config import Fields
 from maskwright.families.heads import dense_scores, head_rate, next_token, scores
 from maskwright.families.seq2seq import projection_keys, seq2seq_spec, starting_with
 
-__all__ = ["BART", "SEQ2SEQ_FIELDS", "bart_spec"]
+__all__ = ["BART", "GENERATION", "SEQ2SEQ_DEFAULTS", "SEQ2SEQ_FIELDS", "SEQ2SEQ_TIED", "bart_spec"]
 
 bart_spec = partial(seq2seq_spec, "bart", offset=2, norm_eps=1e-5, head_dropout=0.0)
 
@@ -40,23 +40,29 @@ SEQ2SEQ_FIELDS = {
 }
 """config.json of BART and Marian -> the arguments of ``seq2seq_spec``."""
 
+SEQ2SEQ_DEFAULTS = {
+    "d_model": 1024,
+    "encoder_layers": 12,
+    "decoder_layers": 12,
+    "encoder_attention_heads": 16,
+    "decoder_attention_heads": 16,
+    "encoder_ffn_dim": 4096,
+    "decoder_ffn_dim": 4096,
+    "max_position_embeddings": 1024,
+    "attention_dropout": 0.0,
+}
+"""What absent fields mean for both."""
+SEQ2SEQ_TIED = {
+    "lm_head.weight": "model.shared.weight",
+    "model.encoder.embed_tokens.weight": "model.shared.weight",
+    "model.decoder.embed_tokens.weight": "model.shared.weight",
+}
+"""Other names of the one token table."""
+
 _FIELDS = Fields(
     title="BART",
     names=SEQ2SEQ_FIELDS | {"classifier_dropout": "head_dropout"},
-    defaults={
-        "vocab_size": 50265,
-        "d_model": 1024,
-        "encoder_layers": 12,
-        "decoder_layers": 12,
-        "encoder_attention_heads": 16,
-        "decoder_attention_heads": 16,
-        "encoder_ffn_dim": 4096,
-        "decoder_ffn_dim": 4096,
-        "max_position_embeddings": 1024,
-        "attention_dropout": 0.0,
-        "decoder_start_token_id": 2,
-        "classifier_dropout": 0.0,
-    },
+    defaults=SEQ2SEQ_DEFAULTS | {"vocab_size": 50265, "decoder_start_token_id": 2, "classifier_dropout": 0.0},
     fixed={
         "normalize_before": False,
         "normalize_embedding": True,
@@ -68,7 +74,7 @@ _FIELDS = Fields(
         "decoder_layerdrop": 0.0,
     },
 )
-_GENERATION = frozenset(
+GENERATION = frozenset(
     [
         "bad_words_ids", "classif_dropout", "early_stopping", "force_bos_token_to_be_generated", "forced_bos_token_id",
         "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beams",
@@ -76,7 +82,6 @@ _GENERATION = frozenset(
     ]
 )  # fmt: skip
 """Fields that say how an older file's model was made to write; Maskwright's own options do."""
-SEQ2SEQ_KNOWN = _GENERATION
 
 _new: dict[str, Any] = {"vocabulary": 50265, "positions": 1024, "attention_dropout": 0.1, "start_id": 2}
 _answers = partial(scores, "answers", "qa_outputs", what="question answering head", reads="tokens", fixed=2)
@@ -115,10 +120,6 @@ BART = Family(
     },
     base="BartModel",
     prefix="model.",
-    tied={
-        "lm_head.weight": "model.shared.weight",
-        "model.encoder.embed_tokens.weight": "model.shared.weight",
-        "model.decoder.embed_tokens.weight": "model.shared.weight",
-    },
-    known=frozenset(_FIELDS.fixed) | _GENERATION,
+    tied=SEQ2SEQ_TIED,
+    known=frozenset(_FIELDS.fixed) | GENERATION,
 )  # fmt: skip

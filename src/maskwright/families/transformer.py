@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from maskwright.families.bart import SEQ2SEQ_FIELDS, SEQ2SEQ_KNOWN
+from maskwright.families.bart import GENERATION, SEQ2SEQ_DEFAULTS, SEQ2SEQ_FIELDS, SEQ2SEQ_TIED
 from maskwright.families.base import Family
 from maskwright.families.config import Fields
 from maskwright.families.heads import next_token
@@ -32,18 +32,10 @@ def transformer_spec(**sizes: Any) -> Seq2SeqSpec:
 _FIELDS = Fields(
     title="Transformer",
     names=SEQ2SEQ_FIELDS,
-    defaults={
+    defaults=SEQ2SEQ_DEFAULTS
+    | {
         "vocab_size": 58101,
-        "d_model": 1024,
-        "encoder_layers": 12,
-        "decoder_layers": 12,
-        "encoder_attention_heads": 16,
-        "decoder_attention_heads": 16,
-        "encoder_ffn_dim": 4096,
-        "decoder_ffn_dim": 4096,
-        "max_position_embeddings": 1024,
         "activation_function": "gelu",
-        "attention_dropout": 0.0,
         "decoder_start_token_id": 58100,
         "scale_embedding": False,
     },
@@ -82,11 +74,7 @@ TRANSFORMER = Family(
     architectures={"MarianModel": frozenset(), "MarianMTModel": frozenset({"lm"})},
     base="MarianModel",
     prefix="model.",
-    tied={
-        "lm_head.weight": "model.shared.weight",
-        "model.encoder.embed_tokens.weight": "model.shared.weight",
-        "model.decoder.embed_tokens.weight": "model.shared.weight",
-    },
+    tied=SEQ2SEQ_TIED,
     ignorable=("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight"),
-    known=frozenset(_FIELDS.fixed) | SEQ2SEQ_KNOWN | {"decoder_vocab_size"},
+    known=frozenset(_FIELDS.fixed) | GENERATION | {"decoder_vocab_size"},
 )

@@ -97,6 +97,10 @@ class Grid:
     key_mask: Tensor | None = None
     """(B, S) bool, True where there is a token; None where every place holds one."""
 
+    def spread(self, x_T: Tensor, places_T: Tensor) -> Tensor:
+        """(T,) -> (B · S,): each value at its place, as ``Ragged.on_grid`` says, and 0 where there is none."""
+        return x_T.new_zeros(self.batch * self.length + 1).scatter(0, places_T, x_T)[:-1]
+
     @property
     def first_B(self) -> Tensor:
         """(B,) int64: the row of each sequence's first place."""

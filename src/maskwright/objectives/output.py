@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from maskwright.data.batch import IGNORED, Batch, Sample
+from maskwright.data.batch import Batch, Sample
 from maskwright.model import Model
-from maskwright.objective import Loss, Part, Pass
+from maskwright.objective import Loss, Pass, picked
 
 __all__ = ["Rewriting", "next_pieces"]
 
@@ -24,10 +23,7 @@ def next_pieces(run: Pass, name: str, where: Batch) -> Loss:
     where: the batch, or its decoder part; hidden_TD is then the decoder's.
     """
     target = where.targets[name]
-    logits_MV = run.model.head("lm")(run.hidden_TD[target.rows]).float()
-    loss = F.cross_entropy(logits_MV, target.labels, reduction="sum", ignore_index=IGNORED)
-    hits = (logits_MV.detach().max(-1).indices == target.labels).sum()
-    return {name: Part(loss, target.count, hits=hits)}
+    return {name: picked(run.model.head("lm")(run.hidden_TD[target.rows]), target.labels, target.count)}
 
 
 @dataclass(frozen=True)

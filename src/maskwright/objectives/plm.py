@@ -18,16 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from maskwright.config import Config
-from maskwright.data.batch import IGNORED, Batch, Sample
+from maskwright.data.batch import Batch, Sample
 from maskwright.keys import Key
 from maskwright.model import Model
 from maskwright.nn.layout import Grid, Ragged
-from maskwright.objective import Loss, Objective, Part, Pass
+from maskwright.objective import Loss, Objective, Pass, picked
 from maskwright.objectives.units import Spans, harmonic
 
 __all__ = ["DrawOrder", "Plm", "PlmConfig", "Streams", "streams"]
@@ -111,23 +110,14 @@ class Plm(Objective):
 
     def forward(self, run: Pass) -> Loss:
         """Return the part ``plm``."""
-        batch, net = run.batch, run.model.net
-        laid = streams(batch)
-        size = laid.grid.batch * laid.grid.length
-
-        def spread(x_T: Tensor) -> Tensor:
-            return x_T.new_zeros(size + 1).scatter(0, laid.places_T, x_T)[:-1]
-
-        both: Any = net
-        _, states = both.two_streams(
-            spread(batch.ids_T),
-            spread(batch.segments_T),
+        batch, laid = run.batch, streams(run.batch)
+        net: Any = run.model.net
+        _, states = net.two_streams(
+            laid.grid.spread(batch.ids_T, laid.places_T),
+            laid.grid.spread(batch.segments_T, laid.places_T),
             laid.grid,
             unseen_BSS=laid.unseen_BSS,
             targets_BM=laid.targets_BM,
         )
         labels = batch.targets["plm"].labels[: len(laid.row_M)]
-        logits_MV = run.model.head("plm")(states[-1][laid.row_M]).float()
-        loss = F.cross_entropy(logits_MV, labels, reduction="sum", ignore_index=IGNORED)
-        hits = (logits_MV.detach().max(-1).indices == labels).sum()
-        return {"plm": Part(loss, batch.targets["plm"].count, hits=hits)}
+        return {"plm": picked(run.model.head("plm")(states[-1][laid.row_M]), labels, batch.targets["plm"].count)}

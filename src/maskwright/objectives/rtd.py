@@ -26,11 +26,11 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from maskwright.config import Config
-from maskwright.data.batch import IGNORED, Sample, Stage
+from maskwright.data.batch import Sample, Stage
 from maskwright.families import Net, Spec
 from maskwright.keys import Key
 from maskwright.model import Model
-from maskwright.objective import Loss, Objective, Part, Pass
+from maskwright.objective import Loss, Objective, Part, Pass, picked
 from maskwright.objectives.mlm import Mlm, MlmConfig
 
 __all__ = ["Corrupt", "Rtd", "RtdConfig", "draw_from", "generator_spec"]
@@ -151,8 +151,6 @@ class Rtd(Objective):
         hidden, every, draw = (batch.targets[name] for name in ("mlm", "rtd", "rtd.draw"))
         states_TD = self.generator(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout)[-1]
         logits_MV = self.generator.heads["mlm"](states_TD[hidden.rows]).float()
-        guessed = F.cross_entropy(logits_MV, hidden.labels, reduction="sum", ignore_index=IGNORED)
-        hits = (logits_MV.detach().max(-1).indices == hidden.labels).sum()
 
         rows, was = every.rows[: every.count], every.labels[: every.count]
         ids_T = batch.ids_T.index_copy(0, rows, was)
@@ -162,7 +160,7 @@ class Rtd(Objective):
         replaced_T = ids_T[rows] != was
         told = F.binary_cross_entropy_with_logits(scores_T, replaced_T.float(), reduction="sum")
         return {
-            "mlm": Part(guessed, hidden.count, hits=hits),
+            "mlm": picked(logits_MV, hidden.labels, hidden.count),
             "rtd": Part(
                 told,
                 every.count,

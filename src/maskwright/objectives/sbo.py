@@ -23,10 +23,10 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from maskwright.config import Config
-from maskwright.data.batch import IGNORED, Sample
+from maskwright.data.batch import Sample
 from maskwright.keys import Key
 from maskwright.model import Model
-from maskwright.objective import Loss, Objective, Part, Pass
+from maskwright.objective import Loss, Objective, Pass, picked
 from maskwright.objectives.mlm import HideTokens, Mlm, MlmConfig
 
 __all__ = ["AskBoundaries", "Sbo", "SboConfig", "boundaries"]
@@ -137,7 +137,5 @@ class Sbo(Objective):
         rows, labels = target.rows[: target.count], target.labels[: target.count]
         before, behind, place = boundaries(rows)
         out_ME = self.boundary(run.hidden_TD[before], run.hidden_TD[behind], place)
-        logits_MV = F.linear(out_ME, run.model.net.embed.token.weight, self.boundary.bias).float()
-        loss = F.cross_entropy(logits_MV, labels, reduction="sum", ignore_index=IGNORED)
-        hits = (logits_MV.detach().max(-1).indices == labels).sum()
-        return {**self._mlm(run), "sbo": Part(loss, target.count, hits=hits)}
+        logits_MV = F.linear(out_ME, run.model.net.embed.token.weight, self.boundary.bias)
+        return {**self._mlm(run), "sbo": picked(logits_MV, labels, target.count)}
