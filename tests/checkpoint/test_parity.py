@@ -168,7 +168,9 @@ def test_a_wrong_spec_fails_the_same_check(tokenizer: Tokenizer, tmp_path: Path,
     if what == "nothing":
         assert_parity(wrong, theirs)
         return
-    with pytest.raises(AssertionError, match=r" is .* apart"):
+    # The reference's GPT starts from weights so small that the two GELUs part in the gradients alone.
+    noticed = r"gradient of .*" if (family, what) == ("gpt", "the other gelu") else r"hidden state \d, (ragged|grid)"
+    with pytest.raises(AssertionError, match=noticed + r" is .* apart"):
         assert_parity(wrong, theirs)
 
 
