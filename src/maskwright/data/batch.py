@@ -17,14 +17,11 @@ from torch import Tensor
 
 from maskwright.keys import Key
 from maskwright.nn.layout import Layout, Ragged
+from maskwright.nn.vocabulary import IGNORED
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target"]
-
-IGNORED = -100
-"""Label of a place that only fills up; what PyTorch's cross-entropy ignores by default."""
-
 
 @dataclass(frozen=True)
 class Target:

@@ -2,6 +2,7 @@
 
 ``attend`` picks a kernel by name from a small table and says once which one it chose:
 
+    packed         Ragged on the CPU, bf16, neither window nor bias: the compiled kernel, where the machine has one
     per-sequence   Ragged on the CPU: runs of equally long sequences, one fused call a run; no work on padding at all
     padded         Ragged elsewhere: scatter to a rectangle, one fused call, gather
     grid           Grid: one fused call with the key mask
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from maskwright.nn.dropout import keep_mask, next_key
 from maskwright.nn.layout import Grid, Layout, Ragged
+from maskwright.nn.packed import attend_packed, serves
 from maskwright.nn.ragged import attend_runs, unseen
 
 __all__ = ["attend"]
@@ -53,7 +55,7 @@ def attend(
     scale: defaults to 1 / sqrt(H).  dropout: share of the attention weights dropped.  kernel: a name above, else chosen.
     Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
     """
-    name = kernel or _choose(type(q_layout).__name__, type(k_layout).__name__, q_TNH.device.type)
+    name = kernel or _choose(q_TNH, q_layout, k_layout, window, bias)
     if not torch.compiler.is_compiling():
         _say(type(q_layout).__name__, q_TNH.device.type, name)
     if bias is not None:
@@ -61,6 +63,14 @@ def attend(
     if scale is None:
         scale = 1.0 / math.sqrt(q_TNH.shape[-1])
     match name:
+        case "packed":
+            assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
+            key = torch.tensor(next_key() if dropout else 0)
+            packed: Tensor
+            packed, _ = attend_packed(
+                q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key
+            )
+            return packed
         case "per-sequence":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
@@ -75,7 +85,7 @@ def attend(
             return _grid(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
         case "plain":
             return _plain(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale)
-    raise ValueError(f"no attention kernel {name!r}; known: per-sequence, padded, grid, plain")
+    raise ValueError(f"no attention kernel {name!r}; known: packed, per-sequence, padded, grid, plain")
 
 
 @lru_cache(maxsize=64)
@@ -84,12 +94,16 @@ def _say(layout: str, device: str, kernel: str) -> None:
     _log.info("attention: %s on %s -> kernel %r", layout, device, kernel)
 
 
-def _choose(q_layout: str, k_layout: str, device: str) -> str:
-    if q_layout != k_layout:
-        raise ValueError(f"queries are {q_layout} and keys {k_layout}: use one kind of layout")
-    if q_layout == "Grid":
+def _choose(q_TNH: Tensor, q_layout: Layout, k_layout: Layout, window: int | None, bias: Tensor | None) -> str:
+    if type(q_layout) is not type(k_layout):
+        raise ValueError(
+            f"queries are {type(q_layout).__name__} and keys {type(k_layout).__name__}: use one kind of layout"
+        )
+    if isinstance(q_layout, Grid):
         return "grid"
-    return "per-sequence" if device == "cpu" else "padded"
+    if serves(q_TNH, window, bias):
+        return "packed"
+    return "per-sequence" if q_TNH.device.type == "cpu" else "padded"
 
 
 def _places(layout: Ragged) -> Tensor:

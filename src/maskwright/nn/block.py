@@ -22,6 +22,7 @@ from maskwright.nn.attend import attend
 from maskwright.nn.dropout import Dropout
 from maskwright.nn.layout import Layout
 from maskwright.nn.past import Kept
+from maskwright.nn.residual import add_norm
 
 __all__ = ["ACTIVATIONS", "Beside", "Block", "BlockSpec"]
 
@@ -149,7 +150,7 @@ class Block(nn.Module):
         if self.spec.norm == "pre":
             out: Tensor = x_TD + self.dropout(layer(norm(x_TD)))
         else:
-            out = norm(x_TD + self.dropout(layer(x_TD)))
+            out = add_norm(x_TD, layer(x_TD), norm, self.dropout)
         return out
 
     def _parts(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:

@@ -3,8 +3,8 @@
 Inside ``dropout_key(...)`` each use of dropout takes the next place, so a forward pass draws the same masks whenever and
 wherever that step is computed; outside it the key comes from torch's global generator, as people expect of ``manual_seed``.
 
-Masks come from 16-bit lanes of raw generator words: a quarter of a word an element, where ``F.dropout`` spends a whole
-distribution call.  The rate is rounded to 1/65,536 and the kept values are scaled by the rounded rate, so the expectation is
+Masks come from 16-bit lanes of the words of a counter-based generator: a quarter of a word an element, where ``F.dropout``
+spends a whole distribution call, and the same on every device.  The rate is rounded to 1/65,536 and the kept values are scaled by the rounded rate, so the expectation is
 exact.  Source of the idea of dropout: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from maskwright.keys import mix
 
-__all__ = ["Dropout", "dropout_key", "keep_mask", "next_key", "same_again"]
+__all__ = ["Dropout", "dropout_key", "dropped_lanes", "keep_lanes", "keep_mask", "keep_words", "next_key", "same_again"]
 
 _LANES = 65_536
 
@@ -70,15 +70,40 @@ def next_key() -> int:
     return mix(places.key, places.used)
 
 
+def dropped_lanes(rate: float) -> int:
+    """Return how many of 65,536 values a rate drops."""
+    return round(rate * _LANES)
+
+
+def keep_words(counters: Tensor, key: int) -> Tensor:
+    """Return word ``counters`` of the stream of a key: SplitMix64 (Steele et al. 2014), int64 of the same shape.
+
+    The compiled kernels draw the same words (``keep32`` in native/common.h).
+    """
+    words = (counters + 1).mul_(_signed(0x9E3779B97F4A7C15)).add_(_signed(key))
+    # ">>" carries the sign: what a logical shift would clear is masked off.
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        words = (words ^ (words >> shift).bitwise_and_((1 << (64 - shift)) - 1)).mul_(_signed(factor))
+    return words ^ (words >> 31).bitwise_and_((1 << 33) - 1)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >= 1 << 63 else word
+
+
+def keep_lanes(words: Tensor, rate: float) -> tuple[Tensor, float]:
+    """Return which values stay, four for each word along the last axis, and the factor that keeps the expectation."""
+    dropped = dropped_lanes(rate)
+    return words.view(torch.int16) >= dropped - _LANES // 2, _LANES / (_LANES - dropped)
+
+
 def keep_mask(count: int, rate: float, key: int, device: torch.device) -> tuple[Tensor, float]:
     """Draw which of ``count`` values stay.
 
     Returns a (count,) bool mask and the factor that keeps the expectation: 1 / (share kept).
     """
-    generator = torch.Generator(device=device).manual_seed(key)
-    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
-    dropped = round(rate * _LANES)
-    return words.view(torch.int16)[:count] >= dropped - _LANES // 2, _LANES / (_LANES - dropped)
+    mask, factor = keep_lanes(keep_words(torch.arange((count + 3) // 4, device=device), key), rate)
+    return mask[:count], factor
 
 
 class _Drop(torch.autograd.Function):

@@ -21,13 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskwright.keys import mix
-from maskwright.nn.dropout import keep_mask
+from maskwright.nn.dropout import keep_lanes, keep_words
 
 __all__ = ["attend_runs", "unseen"]
 
 _BLOCK = 1 << 20
 """Attention weights computed at once: 2 to 4 MB, about an L2 cache."""
+
+_STRETCH = 18
+"""Words that the dropout of one query and head may use, as a power of two: a million keys."""
 
 _STEP = 128
 """Queries of a long sequence computed at once where they look at near keys only."""
@@ -99,10 +101,17 @@ def _mask(bias: Tensor | None, hidden: Tensor | None, queries: int, keys: int) -
     return corner if hidden is None else corner.masked_fill(hidden, -torch.inf)
 
 
-def _kept(weights: Tensor, dropout: float, key: int, run: int) -> Tensor:
-    """0 or 1 / (share kept) for each weight of a run; the same in forward and backward."""
-    mask, factor = keep_mask(weights.numel(), dropout, mix(key, run), weights.device)
-    return mask.view(weights.shape).to(weights.dtype).mul_(factor)
+def _kept(weights: Tensor, dropout: float, key: int, first: int) -> Tensor:
+    """0 or 1 / (share kept) for each weight (b, N, Sq, Sk) of a run whose first query is row ``first``.
+
+    Each query and head has a stretch of the key's stream to itself, so that it does not matter how sequences fall into runs.
+    """
+    b, heads, queries, keys = weights.shape
+    rows = torch.arange(first, first + b * queries, device=weights.device).view(b, 1, queries, 1)
+    stretch = (rows * heads + torch.arange(heads, device=weights.device)[:, None, None]) << _STRETCH
+    words = keep_words(stretch + torch.arange((keys + 3) // 4, device=weights.device), key)
+    mask, factor = keep_lanes(words, dropout)
+    return mask[..., :keys].to(weights.dtype).mul_(factor)
 
 
 def _ahead(q_rows: slice, k_rows: slice, window: int | None) -> int:
@@ -131,7 +140,7 @@ def attend_runs(
     """
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
     out[int(q_cu[-1]) :] = 0
-    for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1], window)):
+    for q_rows, k_rows, b, lq, lk in _runs(q_cu, k_cu, q.shape[1], window):
         q_b, k_b, v_b = _heads_first(q, q_rows, b, lq), _heads_first(k, k_rows, b, lk), _heads_first(v, k_rows, b, lk)
         if not dropout and window is None and bias is None:
             o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, is_causal=causal, scale=scale)
@@ -139,7 +148,7 @@ def attend_runs(
             hidden = unseen(lq, lk, causal, window, q.device, _ahead(q_rows, k_rows, window))
             if dropout:
                 weights = _weights(q_b, k_b, bias, hidden, scale)
-                o_b = torch.matmul(weights * _kept(weights, dropout, int(key), run), v_b)
+                o_b = torch.matmul(weights * _kept(weights, dropout, int(key), q_rows.start), v_b)
             else:
                 o_b = F.scaled_dot_product_attention(q_b, k_b, v_b, _mask(bias, hidden, lq, lk), scale=scale)
         _heads_first(out, q_rows, b, lq).copy_(o_b)
@@ -185,14 +194,14 @@ def _backward_op(
     dv[0 if window is not None else int(k_cu[-1]) :] = 0
     put = Tensor.add_ if window is not None else Tensor.copy_
     d_bias = q.new_zeros(0) if bias is None else torch.zeros_like(bias)
-    for run, (q_rows, k_rows, b, lq, lk) in enumerate(_runs(q_cu, k_cu, q.shape[1], window)):
+    for q_rows, k_rows, b, lq, lk in _runs(q_cu, k_cu, q.shape[1], window):
         q_b, k_b, v_b = _heads_first(q, q_rows, b, lq), _heads_first(k, k_rows, b, lk), _heads_first(v, k_rows, b, lk)
         g_b = _heads_first(grad, q_rows, b, lq)
         hidden = unseen(lq, lk, causal, window, q.device, _ahead(q_rows, k_rows, window))
         weights = _weights(q_b, k_b, bias, hidden, scale)
         d_weights = torch.matmul(g_b, v_b.transpose(-1, -2))
         if dropout:
-            kept = _kept(weights, dropout, int(key), run)
+            kept = _kept(weights, dropout, int(key), q_rows.start)
             d_weights.mul_(kept)
             used = weights * kept
         else:
