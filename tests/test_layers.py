@@ -14,7 +14,7 @@ import maskwright
 ROOT = Path(maskwright.__file__).parent
 ORDER = (
     ("cli",), ("serve",), ("quickstart", "studies", "verify"), ("embed", "compress", "export", "writing"), ("train",), ("evaluation",), ("objectives",), ("tasks",),
-    ("objective",), ("grow", "loading"), ("model",), ("data",), ("static",), ("corpus",), ("text", "vision"), ("checkpoint",), ("families",), ("machine",), ("nn",),
+    ("objective",), ("grow", "loading"), ("model",), ("data",), ("static",), ("corpus",), ("text", "vision"), ("checkpoint",), ("families",), ("nn",), ("native",), ("machine",),
     ("report",), ("config",), ("keys", "registry"), ("errors",),
 )  # fmt: skip
 HEIGHT = {room: -level for level, rooms in enumerate(ORDER) for room in rooms}

@@ -23,6 +23,7 @@ from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target"]
 
+
 @dataclass(frozen=True)
 class Target:
     """What one objective has to predict in a batch."""

@@ -2,7 +2,7 @@
 
 They are an extra: ``attend`` and the blocks give the same without them, only slower.  They need a processor with AVX-512 and
 its bf16 dot products, and a C compiler; the first use compiles them, in a second or two, into the user's cache folder
-under a name that holds the sources, the compiler and the processor.  ``MASKWRIGHT_NATIVE=0`` goes without.
+under a name that holds the sources, the compiler and its options.  ``MASKWRIGHT_NATIVE=0`` goes without.
 """
 
 from maskwright.native.build import library, why_not

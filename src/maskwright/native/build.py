@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,11 @@ __all__ = ["library", "why_not"]
 _log = logging.getLogger(__name__)
 
 _NEEDED = ("avx512f", "avx512_bf16")
-_OPTIONS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-lm")
+# Not -march=native: a home folder may be shared by machines that differ in what else they know.
+_OPTIONS = (
+    "-O3", "-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16",
+    "-fopenmp", "-shared", "-fPIC", "-lm",
+)  # fmt: skip
 
 
 def library() -> ctypes.CDLL | None:
@@ -52,7 +55,9 @@ def _built() -> Path:
         raise _NoKernels("MASKWRIGHT_NATIVE=0 is set")
     if missing := [name for name in _NEEDED if name not in instruction_sets()]:
         raise _NoKernels(f"the processor has no {missing[0]}")
-    compiler = next((found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))), None)
+    compiler = next(
+        (found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))), None
+    )
     if compiler is None:
         raise _NoKernels("there is no C compiler (cc, gcc, clang, or the one named by CC)")
     sources = sorted(Path(__file__).parent.glob("*.c"))
@@ -70,7 +75,7 @@ def _cache() -> Path:
 def _name(sources: list[Path], compiler: str) -> str:
     """A name that changes with anything that the result depends on."""
     said = subprocess.run([compiler, "--version"], capture_output=True, timeout=60).stdout
-    digest = hashlib.sha256(said + repr((_OPTIONS, instruction_sets(), sys.version_info[:2])).encode())
+    digest = hashlib.sha256(said + repr(_OPTIONS).encode())
     for path in (*sources, *sorted(Path(__file__).parent.glob("*.h"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -89,4 +94,4 @@ def _compile(compiler: str, sources: list[Path], path: Path) -> None:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             last = (str(error.stderr or "").strip().splitlines() or [str(error)])[-1]
             raise _NoKernels(f"{compiler} cannot compile them: {last}") from None
-        os.replace(made, path)
+        made.replace(path)

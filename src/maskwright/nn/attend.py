@@ -67,9 +67,7 @@ def attend(
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
             packed: Tensor
-            packed, _ = attend_packed(
-                q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key
-            )
+            packed, _ = attend_packed(q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key)
             return packed
         case "per-sequence":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)

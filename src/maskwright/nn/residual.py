@@ -23,7 +23,8 @@ def add_norm(x_TD: Tensor, f_TD: Tensor, norm: nn.Module, dropout: Dropout) -> T
     rate = dropout.rate if dropout.training else 0.0
     if isinstance(norm, nn.LayerNorm) and _serves(x_TD, f_TD, norm):
         key = torch.tensor(next_key() if rate else 0)
-        return add_norm_fused(x_TD, f_TD, norm.weight, norm.bias, norm.eps, rate, key)[0]
+        closed_TD: Tensor = add_norm_fused(x_TD, f_TD, norm.weight, norm.bias, norm.eps, rate, key)[0]
+        return closed_TD
     out: Tensor = norm(x_TD + dropout(f_TD))
     return out
 
@@ -59,8 +60,24 @@ def _(
 def _backward_op(
     grad: Tensor, x: Tensor, f: Tensor, weight: Tensor, stats: Tensor, rate: float, key: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dx, df, sums = torch.empty_like(x), torch.empty_like(f, memory_format=torch.contiguous_format), x.new_empty(2, x.shape[1])
-    call("add_norm_backward", grad.contiguous(), x, f.contiguous(), weight, stats, dx, df, sums, *x.shape, *_drop(rate, key))
+    dx, df, sums = (
+        torch.empty_like(x),
+        torch.empty_like(f, memory_format=torch.contiguous_format),
+        x.new_empty(2, x.shape[1]),
+    )
+    call(
+        "add_norm_backward",
+        grad.contiguous(),
+        x,
+        f.contiguous(),
+        weight,
+        stats,
+        dx,
+        df,
+        sums,
+        *x.shape,
+        *_drop(rate, key),
+    )
     return dx, df, sums
 
 

@@ -44,7 +44,9 @@ def cross_entropy_fused(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor,
 def _check(scores: Tensor, labels: Tensor) -> None:
     valid = labels[labels != IGNORED]
     if len(valid) and not 0 <= int(valid.min()) <= int(valid.max()) < scores.shape[1]:
-        raise IndexError(f"labels from {int(valid.min())} to {int(valid.max())}, and scores of {scores.shape[1]} entries")
+        raise IndexError(
+            f"labels from {int(valid.min())} to {int(valid.max())}, and scores of {scores.shape[1]} entries"
+        )
 
 
 @cross_entropy_fused.register_fake
