@@ -3,9 +3,9 @@
 Inside ``dropout_key(...)`` each use of dropout takes the next place, so a forward pass draws the same masks whenever and
 wherever that step is computed; outside it the key comes from torch's global generator, as people expect of ``manual_seed``.
 
-Masks come from 16-bit lanes of the words of a counter-based generator: a quarter of a word an element, where ``F.dropout``
-spends a whole distribution call, and the same on every device.  The rate is rounded to 1/65,536 and the kept values are scaled by
-the rounded rate, so the expectation is exact.  Source of the idea of dropout: Srivastava et al. 2014,
+Masks come from 16-bit lanes of the words of a counter-based generator: a quarter of a word an element, where
+``F.dropout`` spends a whole distribution call, and the same on every device.  The rate is rounded to 1/65,536 and the kept
+values are scaled by the rounded rate, so the expectation is exact.  Source of the idea of dropout: Srivastava et al. 2014,
 https://jmlr.org/papers/v15/srivastava14a.html
 """
 
