@@ -16,7 +16,7 @@ from maskwright.native import build
 from maskwright.nn.attend import attend
 from maskwright.nn.dropout import Dropout, dropout_key, keep_mask
 from maskwright.nn.layout import Ragged
-from maskwright.nn.packed import attend_packed
+from maskwright.nn.packed import attend_packed, serves
 from maskwright.nn.residual import add_norm, add_norm_fused
 from maskwright.nn.vocabulary import IGNORED, cross_entropy, cross_entropy_fused
 
@@ -200,3 +200,17 @@ def test_a_compiler_that_fails_is_said_and_leaves_nothing(
         found, why = build._loaded.__wrapped__()
     assert found is None and why == f"{broken} cannot compile them: no such option"
     assert list((tmp_path / "cache" / "maskwright").iterdir()) == []
+
+
+@needed
+def test_the_kernel_is_chosen_where_it_serves_and_only_there() -> None:
+    q = torch.zeros(4, 2, 32)
+    bias = torch.zeros(2, 4, 4)
+    assert serves(q.bfloat16(), None, None)
+    for case in (
+        (q, None, None),
+        (q.bfloat16(), 3, None),
+        (q.bfloat16(), None, bias),
+        (q.bfloat16()[..., :24], None, None),
+    ):
+        assert not serves(*case)
