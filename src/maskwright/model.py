@@ -160,7 +160,7 @@ class Model(nn.Module):
             return self.tokenizer
         if tokenizer.words is None:
             raise ConfigError(
-                f"this {self.family.name} has no vocabulary of words, so no corpus is stored for it and nothing can be predicted; "
+                f"this {self.family.name} has no vocabulary of words, so it predicts none and no corpus is stored for it; "
                 "pre-train one from scratch, or take a folder that Maskwright pre-trained"
             )
         return tokenizer.words

@@ -94,18 +94,15 @@ class CharacterTokenizer:
     frame = Frame((Place(BEGIN, -1, 0), Place(None, 0, 0), Place(END, -1, 0)), ())  # type: ignore[arg-type]
     """A text stands between its borders; two texts in one sequence are nothing that the model has met."""
 
-    def __init__(
-        self, splitter: Splitter = "marks", max_length: int = 512, words: Tokenizer | None = None
-    ) -> None:
+    def __init__(self, splitter: Splitter = "marks", max_length: int = 512, words: Tokenizer | None = None) -> None:
         if splitter not in ("marks", "spaces"):
             raise InputError(f"text/characters: splitter is {splitter!r}; marks or spaces is expected")
         if type(max_length) is not int or max_length < 3:
             raise InputError(f"text/characters: max_length is {max_length!r}; a whole number from 3 is expected")
         if words is not None and (not words.words or splitter != "marks"):
             raise InputError(
-                "text/characters: ELMo predicts whole words, and this vocabulary is one of "
-                f"{words.kind} pieces. Train one with maskwright tokenizer train --kind words, build the corpus with it, or "
-                "add it to the corpus (maskwright corpus add-tokens)."
+                f"text/characters: words is a vocabulary of {words.kind} pieces and the splitter {splitter!r}; whole words, as "
+                "maskwright tokenizer train --kind words finds them, and marks are expected."
             )
         self.splitter, self.max_length, self.words = splitter, max_length, words
 
@@ -164,7 +161,7 @@ class CharacterTokenizer:
         return bytes(number - 1 for number in spelt).decode("utf-8", "replace")
 
     def save(self, folder: str | Path) -> None:
-        """Write tokenizer_config.json, whose class no other library has, and the words, if there are some, as tokenizer.json."""
+        """Write tokenizer_config.json, whose class no other library has; words, where there are some, as tokenizer.json."""
         content = {"tokenizer_class": _CLASS, "splitter": self.splitter, "model_max_length": self.max_length}
         Path(folder).mkdir(parents=True, exist_ok=True)
         if self.words is not None:

@@ -137,7 +137,9 @@ def _words(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequency
     seen: Counter[str] = Counter()
     for text in texts:
         seen.update(word for word, _ in cutter.pre_tokenize_str(text))
-    order = sorted((word for word, count in seen.items() if count >= min_frequency), key=lambda word: (-seen[word], word))
+    order = sorted(
+        (word for word, count in seen.items() if count >= min_frequency), key=lambda word: (-seen[word], word)
+    )
     if not order:
         raise _nothing()
     words = order[: vocab_size - len(_WORDS_SPECIAL) - len(alphabet)]

@@ -1,9 +1,9 @@
 """Text to token ids and back: the tokenizers library behind a small face.
 
 WordPiece (BERT), byte BPE (GPT-2, RoBERTa, BART), Unigram (ALBERT, XLNet, T5) and whole words (ELMo; text/vocabulary.py)
-have the same face.  Two rules hold for every method.  Ids of special pieces are found by what they are for, never assumed.  Text is only text: a document that
-contains ``[SEP]`` does not get the id of that piece (``encode_marked`` is there for prompts in which a person writes
-[MASK]).
+have the same face.  Two rules hold for every method.  Ids of special pieces are found by what they are for, never assumed.
+Text is only text: a document that contains ``[SEP]`` does not get the id of that piece (``encode_marked`` is there for
+prompts in which a person writes [MASK]).
 
 Bounds: a caller that needs N tokens of a long text asks ``encode_truncated``, which reads no more of it than those
 need.

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.text.characters import BEGIN, END, spell_bytes
-from maskwright.text.rules import BEGIN_ID, BYTES, END_ID, UNKNOWN_ID
+from maskwright.text.rules import BEGIN_ID, BYTES, END_ID
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["Spellings"]
@@ -55,7 +55,7 @@ class Spellings:
     def _begins(self) -> NDArray[np.int64]:
         return np.cumsum(self.lengths, dtype=np.int64) - self.lengths
 
-    def begins(self, ids: NDArray[np.generic]) -> NDArray[np.int64]:
+    def begins(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """(P,) pieces -> (W,) the places at which words begin."""
         return np.flatnonzero(ids < self.words)
 

@@ -26,6 +26,7 @@ from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
 from maskwright.text.characters import CharacterTokenizer
+from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.budget import budget_of, micro_tokens_of
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World
@@ -88,7 +89,8 @@ class Pretraining:
             family = family_of(size.family)
             tokenizer: Any = corpus.tokenizer(column.tokenizer_fingerprint)
             if family.tokens == "characters":
-                tokenizer = CharacterTokenizer(words=tokenizer)
+                words = _words_of(corpus)
+                tokenizer, column = CharacterTokenizer(words=words), corpus.tokens(words)
             spec = family.new_spec(
                 vocabulary=tokenizer.vocab_size,
                 width=size.width,
@@ -203,6 +205,17 @@ class Pretraining:
         return evaluate_pretraining(
             self.model, self.objective, self.heldout_batches(), dtype, reference, train_plan.columns, plan.columns
         )
+
+
+def _words_of(corpus: Corpus) -> Tokenizer:
+    """The first vocabulary of words that a corpus is stored in; ConfigError where there is none."""
+    for fingerprint in corpus.fingerprints:
+        if (tokenizer := corpus.tokenizer(fingerprint)).words:
+            return tokenizer
+    raise ConfigError(
+        f"encoder.family: elmo reads and predicts whole words, and {corpus.folder} is stored in pieces of words only. Train a "
+        "vocabulary of words (maskwright tokenizer train --kind words) and add it to the corpus (maskwright corpus add-tokens)"
+    )
 
 
 def _check_size(config: PretrainConfig, model: Model) -> None:
