@@ -123,7 +123,11 @@ def test_candidates_are_drawn_in_training_only_anew_each_step_and_the_same_for_t
             losses.append({name: float(part.sum.detach()) for name, part in objective(Pass(model, batch)).items()})
     assert losses[0] == losses[1] != losses[2]
     found, expected = (forward_only(model, each, [batch], torch.float32) for each in (objective, whole))
-    assert found == expected and found.accuracy and losses[0]["forward"] / found.counts["forward"] != found.parts["forward"]
+    assert (
+        found == expected
+        and found.accuracy
+        and losses[0]["forward"] / found.counts["forward"] != found.parts["forward"]
+    )
     assert objective(Pass(model, batch))["forward"].hits is None
 
 
@@ -139,7 +143,7 @@ def test_sentences_lose_no_token_and_are_cut_between_words(word_corpus: Corpus, 
     columns = Sentences(length)(column, np.arange(column.documents), Key(0))
     begin, end = columns[:, 0], columns[:, 1]
     assert begin[0] == 0 and end[-1] == column.tokens and (begin[1:] == end[:-1]).all()
-    assert (0 < end - begin).all() and (end - begin <= length - 2).all()
+    assert (end - begin > 0).all() and (end - begin <= length - 2).all()
     ends = {int(shard.first_token) + int(at) for shard in column.shards for at in shard.sentence_ends}
     assert ends <= set(end.tolist())
     starts = np.concatenate([shard.starts_word(0, shard.tokens) for shard in column.shards])
@@ -194,7 +198,12 @@ def test_a_run_takes_the_words_of_a_corpus_that_has_pieces_too_and_refuses_one_t
 def test_a_run_goes_on_from_a_model_with_its_words_and_its_head(word_corpus: Corpus, tmp_path: Path) -> None:
     _, model = model_and(word_corpus.tokenizer())
     model.save(tmp_path / "model")
-    made = {"corpus": word_corpus.folder, "out": tmp_path / "run", "objectives": "bilm", "start": str(tmp_path / "model")}
+    made = {
+        "corpus": word_corpus.folder,
+        "out": tmp_path / "run",
+        "objectives": "bilm",
+        "start": str(tmp_path / "model"),
+    }
     from maskwright.config import PretrainConfig
 
     parts = Pretraining.of(PretrainConfig.of(made))

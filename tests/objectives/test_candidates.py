@@ -25,7 +25,7 @@ def test_candidates_are_different_classes_and_the_same_for_the_same_key(vocabula
     key = Key(data.draw(st.integers(0, 99)))
     classes, draws = draw_classes(key.stream("x"), count, vocabulary)
     assert len(set(classes.tolist())) == len(classes) == count <= draws
-    assert 0 <= classes.min() and classes.max() < vocabulary
+    assert classes.min() >= 0 and classes.max() < vocabulary
     again, same = draw_classes(key.stream("x"), count, vocabulary)
     assert np.array_equal(classes, again) and draws == same
 
@@ -78,7 +78,9 @@ def test_the_loss_is_tensorflow_s_by_hand() -> None:
     states, weight, bias, labels = parts()
     drawn = Candidates.of(Key(3).stream("x"), 20, 50, torch.device("cpu"))
     chosen, shares = drawn.classes_S.tolist(), zipf(50)
-    assert set(chosen) & set(labels.tolist()), "a right word must be among the candidates for this test to say something"
+    assert set(chosen) & set(labels.tolist()), (
+        "a right word must be among the candidates for this test to say something"
+    )
     expected_sum = 0.0
     for h, label in zip(states.detach().numpy(), labels.tolist(), strict=True):
 

@@ -141,7 +141,11 @@ def test_a_next_token_at_each_place_is_said_in_a_word(tokenizer: Tokenizer) -> N
 
 @pytest.mark.parametrize("name", [*(entry.name for entry in OBJECTIVES), "mlm,nsp"])
 def test_every_objective_can_be_looked_at(
-    name: str, small_corpus: Corpus, word_corpus: Corpus, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    small_corpus: Corpus,
+    word_corpus: Corpus,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     heads = {head for part in name.split(",") for head in OBJECTIVES[part].load().heads}
     if not any(heads <= set(entry.load().heads) for entry in FAMILIES):

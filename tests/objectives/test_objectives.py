@@ -68,9 +68,7 @@ def corpus(objective: Together, small_corpus: Corpus, word_corpus: Corpus) -> Co
     return word_corpus if of_words(objective.name.replace("+", ",")) else small_corpus
 
 
-def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(
-    objective: Together, corpus: Corpus
-) -> None:
+def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(objective: Together, corpus: Corpus) -> None:
     model = prepared(objective, corpus.tokenizer(), initializer_range=0.1).train()
     taken = backward(
         model,
@@ -101,9 +99,7 @@ def test_the_same_key_makes_the_same_batch(objective: Together, corpus: Corpus) 
             assert torch.equal(target.labels, other.targets[name].labels)
 
 
-def test_targets_are_named_after_their_part_and_counted_before_the_pass(
-    objective: Together, corpus: Corpus
-) -> None:
+def test_targets_are_named_after_their_part_and_counted_before_the_pass(objective: Together, corpus: Corpus) -> None:
     model = prepared(objective, corpus.tokenizer())
     batch = collated(objective, model, examples(corpus, objective, 8))
     loss = objective(Pass(model, batch))

@@ -43,7 +43,8 @@ def fit(request: pytest.FixtureRequest, corpus: Corpus, word_corpus: Corpus) -> 
 
 def settings(names: str) -> dict[str, Any]:
     family = carrier(make_objective(names, {}).members)
-    return {"objectives": names, "encoder": ENCODER | {"family": family, "heads": 4, "dropout": 0.1}, "held_out": 0.1}
+    made = {"objectives": names, "encoder": ENCODER | {"family": family, "heads": 4, "dropout": 0.1}, "held_out": 0.1}
+    return made | ({"objective": {"bilm": {"samples": 100}}} if names == "bilm" else {})
 
 
 @pytest.mark.parametrize("names", NAMES)
