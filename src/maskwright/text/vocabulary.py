@@ -33,7 +33,7 @@ __all__ = ["Spellings"]
 
 @dataclass(frozen=True)
 class Spellings:
-    """The bytes of every piece of a vocabulary of words.  Picklable, and without the tokenizers library: workers hold one."""
+    """The bytes of every piece of a vocabulary of words: small enough, and without the tokenizer, for workers to hold it."""
 
     words: int
     """Pieces that are words, borders and the unknown one included; pieces from here on are bytes of an unknown word."""
