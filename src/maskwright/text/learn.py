@@ -130,7 +130,8 @@ def _words(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequency
     """Take the most frequent words; see text/vocabulary.py for what becomes of the others."""
     if lowercase:
         raise InputError(
-            "text/tokenizer: kind words keeps upper case: its words are read as they are spelt. Leave out --no-cased (in Python lowercase=True)."
+            "text/tokenizer: kind words keeps upper case: its words are read as they are spelt. "
+            "Leave out --no-cased (in Python lowercase=True)."
         )
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     cutter = pre_tokenizers.Sequence([MARKS, pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)])
