@@ -68,6 +68,19 @@ def small_corpus(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory)
     return build_from(documents(), out, tokenizer, sentences="lines", shard_bytes=40_000)
 
 
+@pytest.fixture(scope="session")
+def words() -> Tokenizer:
+    """A vocabulary of 545 words, learnt from ``small_corpus``'s texts."""
+    return Tokenizer.train([document.text for document in documents()], kind="words", vocab_size=800)
+
+
+@pytest.fixture(scope="session")
+def word_corpus(words: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """``small_corpus``, stored in words."""
+    out = tmp_path_factory.mktemp("words") / "corpus"
+    return build_from(documents(), out, words, sentences="lines", shard_bytes=40_000)
+
+
 @pytest.fixture
 def tiny(tokenizer: Tokenizer) -> Callable[..., Model]:
     """Make a two-layer model, ``tiny(heads, seed, **changes of its spec)``; see ``small.tiny_model``."""

@@ -16,9 +16,10 @@ from maskwright.model import Model, create
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout, Ragged
 from maskwright.objective import Objective
-from maskwright.text.characters import spell
+from maskwright.text.characters import CHARACTERS, CharacterTokenizer, spell
 from maskwright.text.special import Frame, Place
 from maskwright.text.tokenizer import Tokenizer
+from maskwright.train.setup import make_objective
 
 MODULES = (
     "argparse", "bisect", "calendar", "codecs", "collections", "contextlib", "copy", "csv", "datetime", "decimal", "difflib",
@@ -67,19 +68,25 @@ def tiny_model(tokenizer: Tokenizer, carrying: Iterable[str] = (), seed: int = 0
 
 
 def tiny_of(family: str, tokenizer: Tokenizer, seed: int = 0, **changes: Any) -> Model:
-    """A fresh two-layer model of any family."""
-    spec = family_of(family).new_spec(vocabulary=tokenizer.vocab_size, **{**OF_ANY, **changes})
-    return create(spec, tokenizer, seed=seed)
+    """A fresh two-layer model of any family; the tokenizer of one that reads characters is a vocabulary of words."""
+    given: Any = tokenizer if family_of(family).tokens == "pieces" else CharacterTokenizer(words=tokenizer)
+    spec = family_of(family).new_spec(vocabulary=given.vocab_size, **{**OF_ANY, **changes})
+    return create(spec, given, seed=seed)
 
 
 def carrier(objectives: Iterable[Objective]) -> str:
     """The first registered family that all these objectives fit; skips where there is none."""
     for entry in FAMILIES:
         family = family_of(entry.name)
-        spec = family.new_spec(vocabulary=800, **OF_ANY)
+        spec = family.new_spec(vocabulary=800 if family.tokens == "pieces" else CHARACTERS, **OF_ANY)
         if not any(each.misfit(family, spec) for each in objectives):
             return entry.name
     pytest.skip("no family of this version carries it")
+
+
+def of_words(names: str) -> bool:
+    """Whether objectives are for a family that reads characters, and so for a corpus of words."""
+    return family_of(carrier(make_objective(names, {}).members)).tokens == "characters"
 
 
 def loud(net: torch.nn.Module, seed: int = 0) -> None:

@@ -151,6 +151,22 @@ class Model(nn.Module):
         return self.net.spec
 
     @property
+    def stored(self) -> Tokenizer:
+        """The tokenizer whose ids corpora hold for this model: its own, or the words of one of characters.
+
+        ConfigError where there are no words.
+        """
+        tokenizer: Any = self.tokenizer
+        if not isinstance(tokenizer, CharacterTokenizer):
+            return self.tokenizer
+        if tokenizer.words is None:
+            raise ConfigError(
+                f"this {self.family.name} has no vocabulary of words, so it predicts none and no corpus is stored for it; "
+                "pre-train one from scratch, or take a folder that Maskwright pre-trained"
+            )
+        return tokenizer.words
+
+    @property
     def longest(self) -> int:
         """Tokens in the longest input, special ones included."""
         return min(self.spec.longest, self.tokenizer.max_length)

@@ -183,3 +183,9 @@ def test_letters_of_another_language_are_noticed(made: Build, language: str, for
 
 def test_english_built_by_chinese_rules_is_noticed(made: Build) -> None:
     assert "most are LATIN" in found(made(TEXTS, language="zh"))["another language"].fact
+
+
+def test_unknown_words_that_are_spelt_out_are_no_fault(word_corpus: Corpus) -> None:
+    column = word_corpus.tokens()
+    assert column.unknown / column.tokens > 0.03
+    assert not any(found.name == "unknown tokens" for found in findings(word_corpus, column, length=64, pairs=False))

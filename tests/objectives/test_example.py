@@ -23,6 +23,8 @@ from maskwright.report.example import Answer, Example, Line, Shown, draw_example
 from maskwright.text.encoder import Encoder
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.examples import deal_options, examples_of
+from maskwright.train.setup import make_objective
+from small import of_words
 
 TEXT = "Unbelievable: (the) whole of London, naïve; 3.14 % “of it”. 北京大学很大，我们都在。 Thé énd 😀 [MASK] of the whole!"
 
@@ -139,7 +141,11 @@ def test_a_next_token_at_each_place_is_said_in_a_word(tokenizer: Tokenizer) -> N
 
 @pytest.mark.parametrize("name", [*(entry.name for entry in OBJECTIVES), "mlm,nsp"])
 def test_every_objective_can_be_looked_at(
-    name: str, small_corpus: Corpus, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    small_corpus: Corpus,
+    word_corpus: Corpus,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     heads = {head for part in name.split(",") for head in OBJECTIVES[part].load().heads}
     if not any(heads <= set(entry.load().heads) for entry in FAMILIES):
@@ -149,11 +155,12 @@ def test_every_objective_can_be_looked_at(
         assert run(["corpus", "show", str(small_corpus.folder), "--objective", name]) == 1
         assert "tokenizer train --sentinels 100" in capsys.readouterr().err
         return
-    words = ["corpus", "show", str(small_corpus.folder), "--objective", name, "--length", "64", "--examples", "2"]
+    folder = (word_corpus if of_words(name) else small_corpus).folder
+    words = ["corpus", "show", str(folder), "--objective", name, "--length", "64", "--examples", "2"]
     assert run(words) == 0
     shown = capsys.readouterr().out
     assert "Example 1, " in shown and "Example 2, " in shown and "Example 3" not in shown
-    for part in name.split(","):
+    for part in make_objective(name, {}).parts:
         assert f"  {part}: " in shown
     assert all(cell_len(line) <= 80 for line in shown.splitlines())
     assert run(words) == 0 and capsys.readouterr().out == shown

@@ -24,7 +24,7 @@ from maskwright.text.sentinels import with_sentinels
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.setup import make_objective
 from maskwright.train.step import backward
-from small import carrier, tiny_of
+from small import carrier, of_words, tiny_of
 
 NAMES = [entry.name for entry in OBJECTIVES]
 TOGETHER = ["mlm,nsp", "mlm,sop"]
@@ -62,14 +62,18 @@ def objective(request: pytest.FixtureRequest) -> Together:
     return make_objective(request.param, {})
 
 
-def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(
-    objective: Together, small_corpus: Corpus, tokenizer: Tokenizer
-) -> None:
-    model = prepared(objective, tokenizer, initializer_range=0.1).train()
+@pytest.fixture
+def corpus(objective: Together, small_corpus: Corpus, word_corpus: Corpus) -> Corpus:
+    """The small corpus, in what the objective's family reads."""
+    return word_corpus if of_words(objective.name.replace("+", ",")) else small_corpus
+
+
+def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(objective: Together, corpus: Corpus) -> None:
+    model = prepared(objective, corpus.tokenizer(), initializer_range=0.1).train()
     taken = backward(
         model,
         objective,
-        [collated(objective, model, examples(small_corpus, objective, 24))],
+        [collated(objective, model, examples(corpus, objective, 24))],
         seed=0,
         step=0,
         dtype=torch.float32,
@@ -81,9 +85,9 @@ def test_the_loss_is_finite_and_its_gradient_reaches_every_parameter(
         assert parameter.grad.any(), name
 
 
-def test_the_same_key_makes_the_same_batch(objective: Together, small_corpus: Corpus, tokenizer: Tokenizer) -> None:
-    model = prepared(objective, tokenizer)
-    one, same = (collated(objective, model, examples(small_corpus, objective, 8), Key(4, 2)) for _ in range(2))
+def test_the_same_key_makes_the_same_batch(objective: Together, corpus: Corpus) -> None:
+    model = prepared(objective, corpus.tokenizer())
+    one, same = (collated(objective, model, examples(corpus, objective, 8), Key(4, 2)) for _ in range(2))
     assert one.counts and one.counts.keys() == same.counts.keys()
     for mine, other in ((one, same), (one.decoder, same.decoder)):
         if mine is None or other is None:
@@ -95,11 +99,9 @@ def test_the_same_key_makes_the_same_batch(objective: Together, small_corpus: Co
             assert torch.equal(target.labels, other.targets[name].labels)
 
 
-def test_targets_are_named_after_their_part_and_counted_before_the_pass(
-    objective: Together, small_corpus: Corpus, tokenizer: Tokenizer
-) -> None:
-    model = prepared(objective, tokenizer)
-    batch = collated(objective, model, examples(small_corpus, objective, 8))
+def test_targets_are_named_after_their_part_and_counted_before_the_pass(objective: Together, corpus: Corpus) -> None:
+    model = prepared(objective, corpus.tokenizer())
+    batch = collated(objective, model, examples(corpus, objective, 8))
     loss = objective(Pass(model, batch))
     assert loss.keys() == set(objective.parts)
     targets = batch.targets if batch.decoder is None else batch.decoder.targets
@@ -108,9 +110,9 @@ def test_targets_are_named_after_their_part_and_counted_before_the_pass(
         assert part.sum.shape == () and (part.hits is None or 0 <= part.hits <= part.count)
 
 
-def test_four_examples_are_learnt_by_heart(objective: Together, small_corpus: Corpus, tokenizer: Tokenizer) -> None:
-    model = prepared(objective, tokenizer, **QUIET).train()
-    chosen = examples(small_corpus, objective, 64)
+def test_four_examples_are_learnt_by_heart(objective: Together, corpus: Corpus) -> None:
+    model = prepared(objective, corpus.tokenizer(), **QUIET).train()
+    chosen = examples(corpus, objective, 64)
     four = [*[s for s in chosen if s.label == 0][:2], *[s for s in chosen if s.label == 1]][:4]
     batch = collated(objective, model, four)
     optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=5e-3)
@@ -124,8 +126,8 @@ def test_four_examples_are_learnt_by_heart(objective: Together, small_corpus: Co
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_stages_travel_to_workers_without_torch(objective: Together, tokenizer: Tokenizer) -> None:
-    stages = objective.stages(prepared(objective, tokenizer))
+def test_stages_travel_to_workers_without_torch(objective: Together, corpus: Corpus) -> None:
+    stages = objective.stages(prepared(objective, corpus.tokenizer()))
     packed = pickle.dumps(stages)
     assert b"torch" not in packed and len(packed) < 20_000
     assert len(pickle.loads(packed)) == len(stages)

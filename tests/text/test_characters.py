@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from maskwright.errors import InputError
-from maskwright.text.characters import BEGIN, CHARACTERS, END, CharacterTokenizer, spell, split_words
+from maskwright.text.characters import BEGIN, CHARACTERS, END, CharacterTokenizer, spell
+from maskwright.text.split import split_words
 
 OPEN, CLOSE, PAD = 259, 260, 261
 

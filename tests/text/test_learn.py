@@ -91,8 +91,8 @@ def test_nothing_to_learn_from_is_an_input_error(kind: Kind) -> None:
 
 
 def test_a_kind_that_is_not_there_is_refused() -> None:
-    with pytest.raises(InputError, match="kind is 'words'"):
-        Tokenizer.train(["text"], kind="words", vocab_size=100)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="kind is 'letters'"):
+        Tokenizer.train(["text"], kind="letters", vocab_size=100)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])

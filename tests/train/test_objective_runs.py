@@ -22,7 +22,7 @@ from maskwright.text.tokenizer import Tokenizer
 from maskwright.train import loop
 from maskwright.train.pretrain import pretrain
 from maskwright.train.setup import Pretraining, make_objective
-from small import carrier, documents
+from small import carrier, documents, of_words
 
 NAMES = [entry.name for entry in OBJECTIVES if entry.name != "mlm"]
 TRAIN = {"steps": 4, "save_every": 2, "tokens": 1_200, "micro_tokens": 800}
@@ -35,17 +35,24 @@ def corpus(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Co
     return build_from(documents(), out, with_sentinels(tokenizer, 30), sentences="lines", shard_bytes=40_000)
 
 
+@pytest.fixture
+def fit(request: pytest.FixtureRequest, corpus: Corpus, word_corpus: Corpus) -> Corpus:
+    """The corpus in what the family of the objectives ``names`` reads."""
+    return word_corpus if of_words(request.getfixturevalue("names")) else corpus
+
+
 def settings(names: str) -> dict[str, Any]:
     family = carrier(make_objective(names, {}).members)
-    return {"objectives": names, "encoder": ENCODER | {"family": family, "heads": 4, "dropout": 0.1}, "held_out": 0.1}
+    made = {"objectives": names, "encoder": ENCODER | {"family": family, "heads": 4, "dropout": 0.1}, "held_out": 0.1}
+    return made | ({"objective": {"bilm": {"samples": 100}}} if names == "bilm" else {})
 
 
 @pytest.mark.parametrize("names", NAMES)
 def test_a_run_of_every_objective_resumes_bitwise(
-    names: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    names: str, fit: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = settings(names)
-    whole = pretrain(config(corpus.folder, tmp_path / "whole", TRAIN, **made))
+    whole = pretrain(config(fit.folder, tmp_path / "whole", TRAIN, **made))
     real = loop.backward
 
     def backward(*given: Any, step: int, **rest: Any) -> Any:
@@ -55,9 +62,9 @@ def test_a_run_of_every_objective_resumes_bitwise(
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         patch.setattr(loop, "backward", backward)
-        pretrain(config(corpus.folder, tmp_path / "run", TRAIN, **made))
+        pretrain(config(fit.folder, tmp_path / "run", TRAIN, **made))
     torch.manual_seed(99)
-    pretrain(config(corpus.folder, tmp_path / "run", TRAIN, **made), resume=True)
+    pretrain(config(fit.folder, tmp_path / "run", TRAIN, **made), resume=True)
     assert weights(tmp_path / "run", 4) == weights(tmp_path / "whole", 4)
     assert steps(tmp_path / "run") == steps(tmp_path / "whole")
     record = next(each for each in read_log(tmp_path / "whole" / "log.jsonl") if each["kind"] == "step")

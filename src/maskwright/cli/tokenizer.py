@@ -24,13 +24,13 @@ def train(
     *files: str,
     out: Path,
     vocab_size: int = 8192,
-    kind: Literal["wordpiece", "bpe", "unigram"] = "wordpiece",
+    kind: Literal["wordpiece", "bpe", "unigram", "words"] = "wordpiece",
     cased: bool | None = None,
     min_frequency: int = 2,
     sentinels: int = 0,
     text_field: str = "text",
 ) -> None:
-    """Train a vocabulary on text files: WordPiece (BERT), byte BPE (RoBERTa) or Unigram (ALBERT).
+    """Train a vocabulary on text files: WordPiece (BERT), byte BPE (RoBERTa), Unigram (ALBERT) or whole words (ELMo).
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ def train(
     vocab_size
         Pieces, special ones included.
     kind
-        wordpiece, bpe or unigram.
+        wordpiece, bpe, unigram or words; with words, 256 pieces are bytes, which spell what is no word of the vocabulary.
     cased
-        Keep upper case and accents; byte BPE keeps them unless told --no-cased.
+        Keep upper case and accents; byte BPE keeps them unless told --no-cased, words always.
     min_frequency
         A piece must occur so often.
     sentinels

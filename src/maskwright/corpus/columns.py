@@ -11,6 +11,7 @@ from maskwright.corpus.ledger import Ledger, TokenLedger
 from maskwright.corpus.lists import Pile, Rows
 from maskwright.corpus.manifest import Column, TokenShard, file_sha256
 from maskwright.corpus.shards import IDS, write_tokens
+from maskwright.text.rules import UNKNOWN_ID
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["ColumnWriter"]
@@ -27,7 +28,8 @@ class ColumnWriter:
     ) -> None:
         self._folder, self._tokenizer = folder, tokenizer
         self._short = tokenizer.fingerprint[:8]
-        self._unknown = tokenizer.roles.get("unk")  # byte BPE knows everything
+        # Byte BPE knows everything; a vocabulary of words spells what it does not know.
+        self._unknown = UNKNOWN_ID if tokenizer.words else tokenizer.roles.get("unk")
         self.shards = list(shards)
         self.ledger = ledger or TokenLedger()
         self._held: dict[str, Pile] = {}

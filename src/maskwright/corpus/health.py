@@ -220,7 +220,7 @@ def _repeated(seen: _Seen) -> Finding | None:
 
 def _unknown(seen: _Seen) -> Finding | None:
     part = seen.of_tokens(seen.column.unknown)
-    if part < UNKNOWN:
+    if part < UNKNOWN or seen.corpus.tokenizer(seen.column.tokenizer_fingerprint).words:  # these are spelt out
         return None
     return Finding(
         "unknown tokens",

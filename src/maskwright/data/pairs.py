@@ -1,4 +1,4 @@
-"""How documents become examples: pairs of segments as BERT and ALBERT make them, or single runs of whole sentences.
+"""How documents become examples: pairs of segments as BERT and ALBERT make them, or single sentences, or runs of them.
 
 Pairs: Devlin et al. 2019, appendix A.2, and the published ``create_pretraining_data.py``: walk a document, collect sentences up
 to a target length, split them at random into A and B, replace B by text from elsewhere in half of the cases (then B's
@@ -18,6 +18,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -39,6 +40,7 @@ __all__ = [
     "NextPairs",
     "Pairing",
     "Runs",
+    "Sentences",
     "check_room",
 ]
 
@@ -128,6 +130,32 @@ class Runs:
                 end = ends[fits] if ends[fits] > begin else begin + room
                 examples.add((begin, end, end, end, FOLLOWS))
                 begin = end
+        return examples.rows()
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Single texts of one sentence; a longer one is cut before the last word that begins in the room.  No token is lost."""
+
+    length: int
+    special: int = 2
+    """Special tokens of an example, by the tokenizer's frame."""
+    texts: ClassVar[int] = 1
+
+    def __call__(self, column: TokenColumn, documents: NDArray[np.int64], key: Key) -> NDArray[np.int64]:
+        """Return (E, 5), B empty; nothing is drawn."""
+        check_room(self.length, self.special)
+        sentences, tokens = _bounds(column)
+        room = self.length - self.special
+        examples = _Table()
+        for document in _with_text(documents, sentences).tolist():
+            for begin, last in pairwise(tokens[sentences[document] : sentences[document + 1] + 1].tolist()):
+                while last - begin > room:
+                    starts = np.flatnonzero(column.starts_word(begin + 1, begin + room + 1))
+                    end = begin + 1 + int(starts[-1]) if len(starts) else begin + room
+                    examples.add((begin, end, end, end, FOLLOWS))
+                    begin = end
+                examples.add((begin, last, last, last, FOLLOWS))
         return examples.rows()
 
 

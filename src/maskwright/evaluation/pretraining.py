@@ -22,6 +22,7 @@ from maskwright.evaluation.intervals import Interval, wilson
 from maskwright.evaluation.runner import forward_only
 from maskwright.model import Model
 from maskwright.objective import Objective
+from maskwright.text.rules import END_ID
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -38,6 +39,8 @@ TOKEN_TITLES = {
     "mlm": "masked-token",
     "plm": "any-order token",
     "causal": "next-token",
+    "forward": "next-word",
+    "backward": "previous-word",
     "spans": "span",
     "denoise": "mended-text",
 }
@@ -107,11 +110,17 @@ def _share(found: Interval) -> dict[str, Any]:
 
 
 def unigram_reference(column: TokenColumn, tokenizer: Tokenizer) -> Reference:
-    """Count the tokens of a corpus."""
+    """Count the tokens of a corpus; of a vocabulary of words the words, and the border that is predicted once a sentence."""
     counts = piece_counts(column, tokenizer.vocab_size)
+    if tokenizer.words:
+        counts = counts[: tokenizer.words]
+        counts[END_ID] = column.sentences
     shares = counts[counts > 0] / counts.sum()
     top = int(counts.argmax())
-    return Reference(float(-(shares * np.log(shares)).sum()), float(shares.max()), tokenizer.pieces([top])[0])
+    (piece,) = tokenizer.pieces([top])
+    if tokenizer.words and top != END_ID:
+        piece = tokenizer.decode([top]).strip() or "<UNK>"
+    return Reference(float(-(shares * np.log(shares)).sum()), float(shares.max()), piece)
 
 
 def length_rule(train_columns: NDArray[np.int64], test_columns: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -91,6 +91,11 @@ class ElmoNet(Net):
             states.append(self.heads["mix"](states, layout))
         return states, state
 
+    def head_outputs(self) -> dict[str, int]:
+        """Return head -> outputs, of the language model its words."""
+        found = super().head_outputs()
+        return found | {name: len(head.bias) for name, head in self.heads.items() if isinstance(head, NeighbourWords)}
+
     def initialise(self, module: nn.Module | None = None) -> None:
         """Give fresh weights to one part, or to the whole, as bilm-tf does; to heads as the other families do."""
         super().initialise(module)
@@ -111,7 +116,7 @@ def elmo_spec(
     attention_dropout: float = 0.0,
     head_dropout: float = 0.5,
     initializer_range: float = 0.02,
-    filters: tuple[tuple[int, int], ...] = PUBLISHED_FILTERS,
+    filters: tuple[tuple[int, int], ...] | None = None,
     character_width: int = 16,
     highways: int = 2,
     activation: str = "relu",
@@ -121,7 +126,8 @@ def elmo_spec(
 ) -> ElmoSpec:
     """Return the spec of an ELMo.
 
-    width: D, of both directions together; feed_forward: F, of a cell, by default four times D.  ``heads``, ``positions`` and
+    width: D, of both directions together; feed_forward: F, of a cell, by default four times D; filters: by default as many for
+    the width as the original has (the published smaller ones have no fewer than it).  ``heads``, ``positions`` and
     ``attention_dropout`` are what other encoders have, and mean nothing here.  ConfigError for other characters than ours.
     """
     if vocabulary != CHARACTERS:
@@ -138,7 +144,7 @@ def elmo_spec(
         width=width,
         characters=WORD_LENGTH,
         character_width=character_width,
-        filters=filters,
+        filters=filters or tuple((wide, max(1, count * width // 1024)) for wide, count in PUBLISHED_FILTERS),
         activation=activation,
         highways=highways,
     )
@@ -297,8 +303,8 @@ ELMO = Family(
     new_spec=elmo_spec,
     presets={
         "elmo-original": elmo_spec(width=1024),
-        "elmo-medium": elmo_spec(width=512, highways=1),
-        "elmo-small": elmo_spec(width=256, highways=1),
+        "elmo-medium": elmo_spec(width=512, filters=PUBLISHED_FILTERS, highways=1),
+        "elmo-small": elmo_spec(width=256, filters=PUBLISHED_FILTERS, highways=1),
     },
     published={"elmo-original": "93.6M", "elmo-medium": "28.0M", "elmo-small": "13.6M"},
     keys=(

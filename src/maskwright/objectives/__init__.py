@@ -12,6 +12,9 @@ OBJECTIVES.add("sop", "sentence-order prediction: were two neighbours swapped?",
 OBJECTIVES.add("rtd", "replaced-token detection: which tokens did a generator put in?", "maskwright.objectives.rtd:Rtd")
 OBJECTIVES.add("plm", "permutation language model: what stands there, in any order?", "maskwright.objectives.plm:Plm")
 OBJECTIVES.add("causal", "causal language model: what is the next token?", "maskwright.objectives.causal:Causal")
+OBJECTIVES.add(
+    "bilm", "language models both ways: which word comes next, which before?", "maskwright.objectives.bilm:Bilm"
+)
 OBJECTIVES.add("spans", "span corruption: what stood where the sentinels stand?", "maskwright.objectives.spans:Spans")
 OBJECTIVES.add(
     "denoise", "denoising: what was the text before it was damaged?", "maskwright.objectives.denoise:Denoise"

@@ -6,6 +6,8 @@ Nothing here knows an objective.  What a stage changed is seen by comparing; a t
     one place with a small number                        a class of the whole example, named by ``Objective.class_names``
     places with other ids                                what has to be said at each place, such as the next token
     targets of a decoder                                 the text that it has to write
+
+Words that are read as characters are shown as the text they spell.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from numpy.typing import NDArray
 
 from maskwright.data.batch import Sample
 from maskwright.report.example import Answer, Example, Line, Mark, Shown
+from maskwright.text.rules import UNKNOWN_ID
 from maskwright.text.tokenizer import Tokenizer
 
 __all__ = ["example_of"]
 
 _NO_SPACE_BEFORE = frozenset(",.;:!?)]}%’”、。，；：！？）」』》")
 _NO_SPACE_AFTER = frozenset("([{$‘“（「『《")
+_NEIGHBOURS = {1: "the next one", -1: "the one before"}
 _SPACES = ("Ġ", "Ċ", "▁")
 """How byte BPE and Unigram begin a piece that has white space before it."""
 
@@ -35,6 +39,8 @@ def example_of(
 
     classes: target -> the names of its labels, for targets that are a class of the whole example.
     """
+    if after.ids.ndim > 1:
+        return _of_words(title, before, after, tokenizer)
     mask_id = tokenizer.roles.get("mask", -1)
     same = len(before.ids) == len(after.ids)
     marks: list[Mark] = ["special" if special else "plain" for special in after.special]
@@ -54,7 +60,7 @@ def example_of(
                 is_kept = after.ids[place] == before.ids[place]
                 marks[place] = "masked" if after.ids[place] == mask_id else "kept" if is_kept else "random"
             answers.append(_hidden(name, places, before, marks, tokenizer))
-        elif _is_next(places, labels, after):
+        elif _is_beside(places + 1, labels, after.ids):
             answers.append(Answer(name, [f"at each of {len(places):,} tokens the next one"]))
         else:
             shown = zip(_words(after.ids[places], tokenizer), _words(labels, tokenizer), strict=True)
@@ -74,9 +80,28 @@ def _is_class(places: NDArray[np.int64], labels: NDArray[np.generic], before: Sa
     return len(places) == 1 and bool(before.special[places[0]]) and int(labels[0]) != int(before.ids[places[0]])
 
 
-def _is_next(places: NDArray[np.int64], labels: NDArray[np.generic], after: Sample) -> bool:
-    inside = places + 1 < len(after.ids)
-    return len(places) > 1 and bool((after.ids[places[inside] + 1] == labels[inside]).all())
+def _is_beside(beside: NDArray[np.int64], labels: NDArray[np.generic], ids: NDArray[np.int64]) -> bool:
+    """Whether the labels are the ids at those places, of which some may be beyond the text."""
+    inside = (beside >= 0) & (beside < len(ids))
+    return len(beside) > 1 and bool((ids[beside[inside]] == labels[inside]).all())
+
+
+def _of_words(title: str, before: Sample, after: Sample, tokenizer: Tokenizer) -> Example:
+    """Pieces of a vocabulary of words, of which every word is read by its spelling: the words that are in no vocabulary too."""
+    begins = np.flatnonzero(before.ids < tokenizer.words)
+    words = before.ids[begins]
+    answers: list[Answer] = []
+    for name, (places, labels) in after.targets.items():
+        said = [which for step, which in _NEIGHBOURS.items() if _is_beside(places + step, labels, words)]
+        answers.append(Answer(name, [f"at each of {len(places):,} words {' and '.join(said) or 'another one'}"]))
+    marks: list[Mark] = ["special" if special else "plain" for special in before.special]
+    ends = np.append(begins[1:], len(before.ids))
+    unknown = [
+        before.ids[begin:end] for begin, end in zip(begins, ends, strict=True) if before.ids[begin] == UNKNOWN_ID
+    ]
+    if unknown:
+        answers.append(Answer("in no vocabulary", [tokenizer.decode(ids.tolist()).strip() for ids in unknown]))
+    return Example(title, [Line("", _shown(before.ids, marks, before.ids, tokenizer))], answers)
 
 
 def _hidden(

@@ -14,17 +14,25 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Regex, pre_tokenizers
 
 from maskwright.errors import InputError, explain_os_error
-from maskwright.text.sound import sound
 from maskwright.text.special import Frame, Place
+from maskwright.text.split import Splitter, split_words
+from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["BEGIN", "CHARACTERS", "END", "WORD_LENGTH", "CharacterTokenizer", "Splitter", "spell", "split_words"]
+__all__ = [
+    "BEGIN",
+    "CHARACTERS",
+    "END",
+    "WORD_LENGTH",
+    "CharacterTokenizer",
+    "spell",
+    "spell_bytes",
+]
 
 CHARACTERS = 262
 """Ids there are: padding between sentences, 256 bytes, and the five below."""
@@ -32,48 +40,26 @@ WORD_LENGTH = 50
 """Ids a word: its begin, at most 48 bytes, its end, and padding."""
 _BEGIN_TEXT, _END_TEXT, _BEGIN_WORD, _END_WORD, _PAD_WORD = range(257, 262)
 
-Splitter = Literal["marks", "spaces"]
-
 _CLASS = "MaskwrightCharacterTokenizer"
 _FILE = "tokenizer_config.json"
-_LETTERS = r"[\p{L}\p{M}\p{N}]"
-_WORDS = pre_tokenizers.Split(
-    Regex(
-        r"\p{Han}"  # one Chinese character
-        r"|(?:\p{L}\.){2,}"  # U.S.
-        rf"|(?<={_LETTERS})['’]\p{{L}}+"  # 's of it's
-        r"|\p{N}+(?:[.,:]\p{N}+)+"  # 1,234.5 and 12:30
-        rf"|(?:(?!\p{{Han}}){_LETTERS})+(?:-(?:(?!\p{{Han}}){_LETTERS})+)*"  # well-known
-        r"|([\p{P}\p{S}])\1+"  # ... and --
-        r"|(?![\s\p{Cc}])\X"  # any other mark, an emoji with all that belongs to it
-    ),
-    behavior="removed",
-    invert=True,
-)
-_SPACES = pre_tokenizers.Split(Regex(r"\s+"), behavior="removed")
-
-
-def split_words(text: str, splitter: Splitter = "marks") -> list[str]:
-    """Return the words of a text.
-
-    ``spaces``: what stands between white space, for text that is split already.  ``marks``: raw text, near to how the
-    One Billion Word Benchmark, which the published models have read, is split: punctuation stands alone, but repeated marks
-    stay together (``...``); so do abbreviations (``U.S.``), numbers (``1,234.5``) and words with hyphens; what follows an
-    apostrophe is a word with it (``it 's``); a Chinese character and an emoji is a word each; control characters separate.
-    """
-    return [word for word, _ in (_WORDS if splitter == "marks" else _SPACES).pre_tokenize_str(sound(text))]
 
 
 def spell(words: Sequence[str]) -> NDArray[np.int64]:
     """Return the character ids of words, (W, 50): begin, the first 48 bytes, end, padding."""
-    ids = np.full((len(words), WORD_LENGTH), _PAD_WORD, dtype=np.int64)
-    spelt = [word.encode("utf-8", "ignore")[: WORD_LENGTH - 2] for word in words]
+    spelt = [word.encode("utf-8", "ignore") for word in words]
     lengths = np.array([len(word) for word in spelt], dtype=np.int64)
-    which = np.repeat(np.arange(len(words)), lengths)
+    return spell_bytes(np.frombuffer(b"".join(spelt), dtype=np.uint8), lengths)
+
+
+def spell_bytes(content: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the same of words whose bytes lie end to end; lengths: (W,) bytes of each."""
+    ids = np.full((len(lengths), WORD_LENGTH), _PAD_WORD, dtype=np.int64)
+    which = np.repeat(np.arange(len(lengths)), lengths)
     place = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    ids[which, place + 1] = np.frombuffer(b"".join(spelt), dtype=np.uint8).astype(np.int64) + 1
+    kept = place < WORD_LENGTH - 2
+    ids[which[kept], place[kept] + 1] = content[kept].astype(np.int64) + 1
     ids[:, 0] = _BEGIN_WORD
-    ids[np.arange(len(words)), lengths + 1] = _END_WORD
+    ids[np.arange(len(lengths)), np.minimum(lengths, WORD_LENGTH - 2) + 1] = _END_WORD
     return ids
 
 
@@ -94,6 +80,8 @@ class CharacterTokenizer:
     Attributes:
         splitter: how text falls into words; see ``split_words``.
         max_length: longest sequence in words, the two borders included.
+        words: the vocabulary of words that a language model on top of it predicts, and that corpora are stored in; None where
+            there is none.
     """
 
     kind = "characters"
@@ -106,12 +94,17 @@ class CharacterTokenizer:
     frame = Frame((Place(BEGIN, -1, 0), Place(None, 0, 0), Place(END, -1, 0)), ())  # type: ignore[arg-type]
     """A text stands between its borders; two texts in one sequence are nothing that the model has met."""
 
-    def __init__(self, splitter: Splitter = "marks", max_length: int = 512) -> None:
+    def __init__(self, splitter: Splitter = "marks", max_length: int = 512, words: Tokenizer | None = None) -> None:
         if splitter not in ("marks", "spaces"):
             raise InputError(f"text/characters: splitter is {splitter!r}; marks or spaces is expected")
         if type(max_length) is not int or max_length < 3:
             raise InputError(f"text/characters: max_length is {max_length!r}; a whole number from 3 is expected")
-        self.splitter, self.max_length = splitter, max_length
+        if words is not None and (not words.words or splitter != "marks"):
+            raise InputError(
+                f"text/characters: words is a vocabulary of {words.kind} pieces and the splitter {splitter!r}; whole words, as "
+                "maskwright tokenizer train --kind words finds them, and marks are expected."
+            )
+        self.splitter, self.max_length, self.words = splitter, max_length, words
 
     @property
     def fingerprint(self) -> str:
@@ -168,9 +161,11 @@ class CharacterTokenizer:
         return bytes(number - 1 for number in spelt).decode("utf-8", "replace")
 
     def save(self, folder: str | Path) -> None:
-        """Write tokenizer_config.json, whose class no other library has."""
+        """Write tokenizer_config.json, whose class no other library has; words, where there are some, as tokenizer.json."""
         content = {"tokenizer_class": _CLASS, "splitter": self.splitter, "model_max_length": self.max_length}
         Path(folder).mkdir(parents=True, exist_ok=True)
+        if self.words is not None:
+            self.words.save(folder)
         (Path(folder) / _FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
 
     @classmethod
@@ -191,4 +186,5 @@ class CharacterTokenizer:
                 f"text/characters: {path} does not describe a tokenizer of characters; the fields "
                 f"{', '.join(sorted(expected))} are expected, with tokenizer_class {_CLASS}"
             )
-        return cls(content["splitter"], content["model_max_length"])
+        words = Tokenizer.load(folder) if (Path(folder) / "tokenizer.json").is_file() else None
+        return cls(content["splitter"], content["model_max_length"], words)

@@ -1,4 +1,4 @@
-"""Vocabularies learnt from text, the same on every run: WordPiece, byte BPE and Unigram.
+"""Vocabularies learnt from text, the same on every run: WordPiece, byte BPE, Unigram and whole words.
 
 Words are counted first, in a fixed order, and rare characters left out; the tokenizers library then joins or chooses
 pieces.  What it does in the order of a randomly seeded table is put right here: WordPiece's numbering (text/wordpiece.py) and
@@ -12,21 +12,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from maskwright.errors import InputError
 from maskwright.text.folder import SPECIAL, bert_backend
 from maskwright.text.original import SPACE, byte_backend, frame_backend, unigram_backend
 from maskwright.text.special import CONVENTIONS
+from maskwright.text.split import MARKS
 from maskwright.text.wordpiece import learn_pieces, repeat
 
 __all__ = ["Kind", "learn"]
 
-Kind = Literal["wordpiece", "bpe", "unigram"]
+Kind = Literal["wordpiece", "bpe", "unigram", "words"]
 
 _BPE_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _UNIGRAM_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
-"""In the order of RoBERTa's and ALBERT's ids."""
+_WORDS_SPECIAL = ("</S>", "<S>")
+"""In the order of RoBERTa's, ALBERT's and bilm-tf's ids."""
 
 _DIGITS = 4
 """Decimals of a Unigram score: the library's sums differ from run to run in the fourteenth."""
@@ -40,7 +42,7 @@ _MAX_PIECE = 16
 def learn(kind: Kind, texts: Iterable[str], *, vocab_size: int, lowercase: bool, min_frequency: int) -> Tokenizer:
     """Learn a vocabulary of at most ``vocab_size`` pieces; raises InputError where there is no text or no room."""
     if kind not in _LEARNERS:
-        raise InputError(f"text/tokenizer: kind is {kind!r}; wordpiece, bpe or unigram is expected.")
+        raise InputError(f"text/tokenizer: kind is {kind!r}; {', '.join(_LEARNERS)} are known.")
     special, taken, learner = _LEARNERS[kind]
     if vocab_size <= len(special) + taken:
         what = f"{len(special)} special pieces" + (f" and {taken} bytes" if taken else "")
@@ -124,6 +126,30 @@ def _unigram(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequen
     return frame_backend(unigram_backend(pieces, 1, normalizer), CONVENTIONS["albert"])
 
 
+def _words(texts: Iterable[str], vocab_size: int, lowercase: bool, min_frequency: int) -> Tokenizer:
+    """Take the most frequent words; see text/vocabulary.py for what becomes of the others."""
+    if lowercase:
+        raise InputError(
+            "text/tokenizer: kind words keeps upper case: its words are read as they are spelt. "
+            "Leave out --no-cased (in Python lowercase=True)."
+        )
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    cutter = pre_tokenizers.Sequence([MARKS, pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)])
+    seen: Counter[str] = Counter()
+    for text in texts:
+        seen.update(word for word, _ in cutter.pre_tokenize_str(text))
+    order = sorted(
+        (word for word, count in seen.items() if count >= min_frequency), key=lambda word: (-seen[word], word)
+    )
+    if not order:
+        raise _nothing()
+    words = order[: vocab_size - len(_WORDS_SPECIAL) - len(alphabet)]
+    pieces = [*_WORDS_SPECIAL, "Ġ", *words, *(byte for byte in alphabet if byte != "Ġ")]
+    backend = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, [], ignore_merges=True))
+    backend.pre_tokenizer, backend.decoder = cutter, decoders.ByteLevel()
+    return frame_backend(backend, CONVENTIONS["elmo"])
+
+
 def _settle(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
     """Order pieces by score, and level what the library leaves to chance.
 
@@ -169,5 +195,6 @@ _LEARNERS: Mapping[Kind, tuple[tuple[str, ...], int, Callable[[Iterable[str], in
     "wordpiece": (SPECIAL, 0, _wordpiece),
     "bpe": (_BPE_SPECIAL, 256, _byte_bpe),
     "unigram": (_UNIGRAM_SPECIAL, 0, _unigram),
+    "words": (_WORDS_SPECIAL, 256, _words),
 }
 """Kind → its special pieces, pieces that it has anyhow, and how it is learnt."""

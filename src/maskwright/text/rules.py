@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 from maskwright.text.spans import CHINESE
 
 __all__ = [
+    "BEGIN_ID",
+    "BYTES",
+    "END_ID",
+    "UNKNOWN_ID",
     "Borders",
     "bert_settings",
     "borders",
     "fingerprint",
     "is_bytes",
     "steps",
+    "whole_words",
     "word_starts",
     "words_are_local",
 ]
@@ -29,9 +34,12 @@ Borders = Literal["bert", "bytes", "words"]
 _LOCAL = {"NFC", "NFD", "NFKC", "NFKD", "Nmt", "StripAccents", "Lowercase", "Precompiled"}
 """Normalisers that change no character because of one beyond a space."""
 
-_BYTES = {chr(byte): byte for byte in (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))}
-_BYTES |= {chr(256 + place): byte for place, byte in enumerate(sorted(set(range(256)) - set(_BYTES.values())))}
+BYTES = {chr(byte): byte for byte in (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))}
+BYTES |= {chr(256 + place): byte for place, byte in enumerate(sorted(set(range(256)) - set(BYTES.values())))}
 """The characters by which byte BPE writes bytes.  Source: openai/gpt-2, src/encoder.py."""
+
+END_ID, BEGIN_ID, UNKNOWN_ID = range(3)
+"""Ids in a vocabulary of words; see text/vocabulary.py."""
 
 
 def fingerprint(content: dict[str, Any]) -> str:
@@ -78,13 +86,25 @@ def is_bytes(content: dict[str, Any]) -> bool:
     return any(step["type"] == "ByteLevel" for step in steps(content["pre_tokenizer"]))
 
 
+def whole_words(content: dict[str, Any]) -> int:
+    """Return how many pieces of a vocabulary of words are words, borders and the unknown one included; 0 for any other."""
+    model = content["model"]
+    if model["type"] != "BPE" or not model.get("ignore_merges") or model["merges"]:
+        return 0
+    first = [model["vocab"].get(piece) for piece in ("</S>", "<S>", "Ġ")]
+    return len(model["vocab"]) - len(BYTES) + 1 if first == [END_ID, BEGIN_ID, UNKNOWN_ID] else 0
+
+
 def word_starts(content: dict[str, Any], pieces: Sequence[str]) -> NDArray[np.bool_]:
     """Return for each piece whether it begins a word, (V,).
 
     WordPiece: it is not marked as continuing.  Byte BPE and Unigram: it begins with a space, with a Chinese character (in
     bytes: with the first byte of one), or is special.  So punctuation belongs to the word it stands at, as in
-    RoBERTa's whole-word masking.  The first piece of a text begins a word whatever is said here.
+    RoBERTa's whole-word masking.  In a vocabulary of words all but the bytes begin one.  The first piece of a text begins a
+    word whatever is said here.
     """
+    if words := whole_words(content):
+        return np.arange(len(pieces)) < words
     if content["model"]["type"] == "WordPiece":
         prefix = content["model"]["continuing_subword_prefix"]
         return np.array([not piece.startswith(prefix) for piece in pieces], dtype=np.bool_)
@@ -116,7 +136,7 @@ def _text_begins(piece: str) -> bool:
 
 
 def _bytes_begin(piece: str) -> bool:
-    data = bytes(_BYTES[character] for character in piece[:4] if character in _BYTES)
+    data = bytes(BYTES[character] for character in piece[:4] if character in BYTES)
     first = data[:1]
     if first.isspace() or not first or first >= b"\xf1":
         return first.isspace()

@@ -89,6 +89,7 @@ CONVENTIONS: Mapping[str, Convention] = {
     ),
     "t5": Convention({**_ANGLE, "eos": "</s>"}, "$A:0 </s>:0", "$A:0 </s>:0 $B:0 </s>:0"),
     "gpt2": Convention(dict.fromkeys(("unk", "bos", "eos"), "<|endoftext|>"), "$A:0", "$A:0 $B:1"),
+    "elmo": Convention({"bos": "<S>", "eos": "</S>"}, "<S>:0 $A:0 </S>:0", "<S>:0 $A:0 </S>:0 <S>:0 $B:0 </S>:0"),
 }
 """In the order in which a vocabulary is tried.  Sources: the papers' code and the transformers library."""
 

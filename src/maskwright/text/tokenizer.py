@@ -1,9 +1,9 @@
 """Text to token ids and back: the tokenizers library behind a small face.
 
-WordPiece (BERT), byte BPE (GPT-2, RoBERTa, BART) and Unigram (ALBERT, XLNet, T5) have the same face.  Two rules hold for
-every method.  Ids of special pieces are found by what they are for, never assumed.  Text is only text: a document that
-contains ``[SEP]`` does not get the id of that piece (``encode_marked`` is there for prompts in which a person writes
-[MASK]).
+WordPiece (BERT), byte BPE (GPT-2, RoBERTa, BART), Unigram (ALBERT, XLNet, T5) and whole words (ELMo; text/vocabulary.py)
+have the same face.  Two rules hold for every method.  Ids of special pieces are found by what they are for, never assumed.
+Text is only text: a document that contains ``[SEP]`` does not get the id of that piece (``encode_marked`` is there for
+prompts in which a person writes [MASK]).
 
 Bounds: a caller that needs N tokens of a long text asks ``encode_truncated``, which reads no more of it than those
 need.
@@ -52,8 +52,9 @@ class Tokenizer:
     """A tokenizer, its special ids and its limits.  Picklable.
 
     Attributes:
-        kind: wordpiece, bpe or unigram.
+        kind: wordpiece, bpe or unigram; a vocabulary of words is bpe, without merges.
         vocab_size: number of pieces V; ids are 0 … V-1.
+        words: pieces that are words, in a vocabulary of words, which have the first ids; 0 in any other.
         fingerprint: sha256 of everything that decides the ids: equal for equal rules, whatever the file looked like.
         max_length: longest sequence in tokens, special ones included.
         lowercase: whether "A" and "a" are the same to it.
@@ -76,6 +77,7 @@ class Tokenizer:
         self.max_length = max_length
         self.fingerprint = rules.fingerprint(content)
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
+        self.words = rules.whole_words(content)
         if roles is None:
             convention = convention_of({}, backend.get_vocab())
             roles = convention.roles if convention else {}
@@ -94,6 +96,11 @@ class Tokenizer:
             split = at_spaces if borders == "bert" else before_spaces
             self._chunks = ChunkCache(split, self.encode_batch, self.dtype)
             self._beginnings = Beginnings(self._backend, borders, self.starts_word_V)
+
+    @property
+    def classes(self) -> int:
+        """What a language model chooses from: the pieces, or the words of a vocabulary of words."""
+        return self.words or self.vocab_size
 
     def _role(self, role: str) -> int:
         if role not in self.roles:
@@ -143,12 +150,12 @@ class Tokenizer:
     ) -> Tokenizer:
         """Learn a vocabulary of at most ``vocab_size`` pieces; the same texts always give the same one.
 
-        ``kind``: BERT's WordPiece, RoBERTa's byte BPE or ALBERT's Unigram, with that model's special pieces, which take
-        the first ids.  ``lowercase`` None means yes but for byte BPE.  What is seen fewer than ``min_frequency`` times
-        is left out: pieces, for Unigram characters.  ``texts`` is read once, as a stream.  Raises InputError where there
-        is no text or no room.
+        ``kind``: BERT's WordPiece, RoBERTa's byte BPE, ALBERT's Unigram or the words of ELMo's language model, with that
+        model's special pieces, which take the first ids.  ``lowercase`` None means yes for WordPiece and Unigram.  What is
+        seen fewer than ``min_frequency`` times is left out: pieces, for Unigram characters.  ``texts`` is read once, as a
+        stream.  Raises InputError where there is no text or no room.
         """
-        lowercase = kind != "bpe" if lowercase is None else lowercase
+        lowercase = kind in ("wordpiece", "unigram") if lowercase is None else lowercase
         backend = learn(
             kind,
             (sound(text) for text in texts),

@@ -90,7 +90,7 @@ def examples_of(
         for stage in stages:
             after = stage(after, key.at(before.number))
         pairs.append((before, after))
-    tokenizer = parts.model.tokenizer
+    tokenizer = parts.model.stored
     classes = {member.name: member.class_names for member in objective.members if member.class_names}
     mask_id = tokenizer.roles.get("mask", -1)
     return Examples(

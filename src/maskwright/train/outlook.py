@@ -62,7 +62,7 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
     pairs = parts.pairs
     held = parts.heldout_plan()[1].columns if len(parts.held_documents) else np.zeros((0, 5), dtype=np.int64)
     odd = findings(parts.corpus, parts.column, length=parts.config.length, pairs=pairs)
-    found = baselines(reference, parts.model.tokenizer.vocab_size, loader.full_plan().columns, held, pairs=pairs)
+    found = baselines(reference, parts.model.stored.classes, loader.full_plan().columns, held, pairs=pairs)
     titles = [
         next((names[part] for part in parts.objective.parts if part in names), None)
         for names in (TOKEN_TITLES, PAIR_TITLES)

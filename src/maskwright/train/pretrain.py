@@ -73,7 +73,7 @@ def foresee(config: PretrainConfig) -> Outlook:
         steps = steps_of(config.train, loader, parts.model, parts.objective, Path(folder))
         times = step_times(parts.model, parts.objective, loader, config.train, _TIMED)
         parts.config = config
-        reference = unigram_reference(parts.column, parts.model.tokenizer)
+        reference = unigram_reference(parts.column, parts.model.stored)
         return look_ahead(parts, loader, reference, estimate_of(parts, loader, steps, times))
 
 
@@ -94,11 +94,11 @@ def _pretrain(
     steps = steps_of(train, loader, parts.model, parts.objective, config.out, world)
     times = step_times(parts.model, parts.objective, loader, train, _TIMED, world) if tell else []
     loader = parts.warmed_up(loader, steps)
-    reference = unigram_reference(parts.column, parts.model.tokenizer)
+    reference = unigram_reference(parts.column, parts.model.stored)
     taken = estimate_of(parts, loader, steps, times)
     if not resume:  # a run that is gone on with has its files already
         refuse(taken)
-    found = Baselines(parts.model.tokenizer.vocab_size, reference)
+    found = Baselines(parts.model.stored.classes, reference)
     masking: Mapping[str, Any] = {}
     if tell and world.first:
         outlook = look_ahead(parts, loader, reference, taken)
@@ -176,7 +176,7 @@ def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> 
     pairs = [head for head in ("nsp", "sop") if head in model.net.heads][
         :1
     ]  # of two rules of pairs one can be followed
-    tokens = [name for name, head in (("mlm", "mlm"), ("causal", "lm")) if head in model.net.heads]
+    tokens = [name for name, head in (("mlm", "mlm"), ("causal", "lm"), ("bilm", "bilm")) if head in model.net.heads]
     objectives = ",".join([*tokens, *pairs])
     if not objectives:
         model.head("mlm")
@@ -191,4 +191,4 @@ def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> 
     )
     parts = Pretraining.of(config, model)
     dtype = machine.precision(train.precision, parts.model.device)
-    return parts.evaluate(unigram_reference(parts.column, model.tokenizer), dtype)
+    return parts.evaluate(unigram_reference(parts.column, model.stored), dtype)

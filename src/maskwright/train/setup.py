@@ -25,6 +25,8 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.objective import Objective, Together
 from maskwright.objectives import OBJECTIVES
+from maskwright.text.characters import CharacterTokenizer
+from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.budget import budget_of, micro_tokens_of
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World
@@ -79,13 +81,17 @@ class Pretraining:
             model = load(config.start)
             _check_size(config, model)
         if model is not None:
-            column = corpus.tokens(model.tokenizer)
+            column = corpus.tokens(model.stored)
         else:
             size = config.encoder
             if size.width % size.heads:
                 raise ConfigError(f"encoder.width {size.width} is not a multiple of encoder.heads {size.heads}")
-            tokenizer = corpus.tokenizer(column.tokenizer_fingerprint)
-            spec = family_of(size.family).new_spec(
+            family = family_of(size.family)
+            tokenizer: Any = corpus.tokenizer(column.tokenizer_fingerprint)
+            if family.tokens == "characters":
+                words = _words_of(corpus)
+                tokenizer, column = CharacterTokenizer(words=words), corpus.tokens(words)
+            spec = family.new_spec(
                 vocabulary=tokenizer.vocab_size,
                 width=size.width,
                 layers=size.layers,
@@ -125,19 +131,19 @@ class Pretraining:
 
     def pairing(self, length: int) -> Pairing:
         """Return how documents become examples of at most ``length`` tokens."""
-        return self.objective.pairing(length, self.config.short_rate, self.model.tokenizer.frame)
+        return self.objective.pairing(length, self.config.short_rate, self.model.stored.frame)
 
     def source(self, documents: NDArray[np.int64], length: int | None = None) -> CorpusSource:
         """Return examples from the given documents, of the configured length unless another is given."""
-        tokenizer = self.model.tokenizer
+        frame = self.model.stored.frame
         fingerprint = f"{self.corpus.fingerprint}:{self.column.tokenizer_fingerprint}"
-        pairing, sizes = self.pairing(length or self.config.length), self.objective.sizes(tokenizer.frame)
-        return CorpusSource(self.column, documents, pairing, tokenizer.frame, fingerprint, sizes)
+        pairing, sizes = self.pairing(length or self.config.length), self.objective.sizes(frame)
+        return CorpusSource(self.column, documents, pairing, frame, fingerprint, sizes)
 
     @property
     def longest_example(self) -> int:
         """Tokens of the longest example, a decoder's included."""
-        sizes = self.objective.sizes(self.model.tokenizer.frame)
+        sizes = self.objective.sizes(self.model.stored.frame)
         return self.config.length if sizes is None else int(sizes(np.array([self.config.length]))[0])
 
     def collator(self) -> Collator:
@@ -199,6 +205,17 @@ class Pretraining:
         return evaluate_pretraining(
             self.model, self.objective, self.heldout_batches(), dtype, reference, train_plan.columns, plan.columns
         )
+
+
+def _words_of(corpus: Corpus) -> Tokenizer:
+    """The first vocabulary of words that a corpus is stored in; ConfigError where there is none."""
+    for fingerprint in corpus.fingerprints:
+        if (tokenizer := corpus.tokenizer(fingerprint)).words:
+            return tokenizer
+    raise ConfigError(
+        f"encoder.family: elmo reads and predicts whole words, and {corpus.folder} is stored in pieces of words only. Train a "
+        "vocabulary of words (maskwright tokenizer train --kind words) and add it to the corpus (maskwright corpus add-tokens)"
+    )
 
 
 def _check_size(config: PretrainConfig, model: Model) -> None:
