@@ -39,8 +39,8 @@ def sts(
 
     if not data:
         raise UsageError("sts: name the folder of the tasks, or a file of scored pairs")
-    for where in data:
-        sts_files(where)  # a row that cannot be used is told before anything is computed
+    for rows_of in (rows for where in data for files_of in sts_files(where).values() for rows in files_of.values()):
+        rows_of.numbers()  # a row that cannot be used is told before anything is computed
     from maskwright.model import load
 
     encoder = load(model)
