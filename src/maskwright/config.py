@@ -223,7 +223,7 @@ class EncoderConfig(Config):
 
 
 class PretrainConfig(Config):
-    """``maskwright pretrain``."""
+    """Options of ``maskwright pretrain`` and of the function ``pretrain``."""
 
     corpus: Path
     """Folder made by ``corpus build``."""
@@ -292,7 +292,7 @@ class MethodConfig(Config):
 
 
 class FinetuneConfig(MethodConfig):
-    """``maskwright finetune``."""
+    """Options of ``maskwright finetune`` and of the function ``finetune``."""
 
     task: str = "classify"
     """Task name; see ``maskwright finetune --help``."""
@@ -319,7 +319,7 @@ class FinetuneConfig(MethodConfig):
 
 
 class GlueConfig(MethodConfig):
-    """``maskwright glue``."""
+    """Options of ``maskwright glue`` and of the function ``glue``."""
 
     data: Path
     """Folder of GLUE's data sets, each in its own folder."""

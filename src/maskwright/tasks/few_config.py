@@ -25,7 +25,7 @@ class FewShotTrainConfig(FinetuneTrainConfig):
 
 
 class FewShotConfig(Config):
-    """``maskwright few-shot``."""
+    """Options of ``maskwright few-shot`` and of the function ``few_shot``."""
 
     model: str
     """Encoder to start from, a folder or org/name: one whose vectors mean something already."""

@@ -13,7 +13,7 @@ __all__ = ["SimilarityConfig"]
 
 
 class SimilarityConfig(Config):
-    """``maskwright similarity``."""
+    """Options of ``maskwright similarity`` and of the function ``similarity``."""
 
     model: str
     """Encoder to start from: a folder or org/name."""
