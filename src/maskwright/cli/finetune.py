@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from maskwright.cli.common import command_line, first_process, note, show_rates, show_spread, warn_if_busy, write_report
 from maskwright.config import FinetuneConfig
 from maskwright.errors import UsageError
-from maskwright.report.finetuned import curve_rows
 from maskwright.report.log import read_log
 from maskwright.report.scores import score_rows
 from maskwright.report.terminal import show, table
@@ -73,7 +72,8 @@ def finetune(
     result = [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1]
     show(table(f"On the dev rows, after {done.finished.steps:,} steps", SCORED, score_rows(result["scores"])))
     if points:
-        show(table("Learning curve", ["training rows", *SCORED], curve_rows(points)))
+        lines = [(f"{point['rows']:,}", *row) for point in points for row in score_rows(point["scores"])]
+        show(table("Learning curve", ["training rows", *SCORED], lines))
     show(f"model   {config.out / 'model'}", f"report  {report}")
 
 

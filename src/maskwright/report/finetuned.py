@@ -9,9 +9,9 @@ from maskwright.report import page
 from maskwright.report.chart import Series, confusion_matrix, line_chart
 from maskwright.report.numbers import number, share
 from maskwright.report.page import Section
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_text
 
-__all__ = ["curve_rows", "diagnosis_sections"]
+__all__ = ["diagnosis_sections"]
 
 
 def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
@@ -29,18 +29,13 @@ def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
     return sections
 
 
-def curve_rows(points: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
-    """Return training rows, metric, score and what is beside it, as text, for each point and metric."""
-    return [(f"{point['rows']:,}", *row) for point in points for row in score_rows(point["scores"])]
-
-
 def _learning(points: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Draw the first metric and write down all of them."""
     name = next(iter(points[0]["scores"]))
     scores = [point["scores"][name] for point in points]
     ends = [(score["low"], score["high"]) for score in scores]
     curves = [Series("model", [point["rows"] for point in points], [score["value"] for score in scores], ends=ends)]
-    methods = dict.fromkeys(method for score in scores for method in score.get("beside", {}))
+    methods = dict.fromkeys(method for score in scores for method in score["beside"])
     for method in methods:
         there = [
             (point["rows"], score["beside"][method])
@@ -52,7 +47,12 @@ def _learning(points: Sequence[Mapping[str, Any]]) -> list[Section]:
     said = (
         "Each point is a run of its own, scored on the same rows; bars: 95 % intervals over these rows, not over seeds."
     )
-    return [page.chart(chart, said), page.table(["training rows", "", "model", "beside it"], curve_rows(points))]
+    lines = [
+        [f"{point['rows']:,}", each, score_text(score), *(number(score["beside"].get(method)) for method in methods)]
+        for point in points
+        for each, score in point["scores"].items()
+    ]
+    return [page.chart(chart, said), page.table(["training rows", "", "model", *methods], lines)]
 
 
 def _errors(errors: Sequence[Mapping[str, Any]], wrong: Any) -> Section:
