@@ -146,6 +146,8 @@ def test_the_command_shows_the_spread_over_seeds_and_predict_takes_its_folder(
     assert set(runs[0]["metrics"]) == {"accuracy", *(f"accuracy, {name}" for name in ("most frequent label", "TF-IDF + logistic regression"))}  # fmt: skip
     one = few_shot(FewShotConfig.of({**given, "each": 3, "rounds": 2, "out": tmp_path / "again", "train": {"lr": 2e-3, "precision": "fp32", "seed": 2}}))  # fmt: skip
     assert runs[2]["metrics"]["accuracy"] == one.metrics["accuracy"]
+    ours = [load(tmp_path / "many" / f"seed-{seed}" / "model").encode(TEXTS) for seed in (0, 2)]
+    assert np.array_equal(ours[1], one.model.encode(TEXTS)) and not np.allclose(*ours, atol=1e-3)
     code, told = say(*command, "--label", "lable")
     assert code == 1 and "rows.tsv, line 2: no column 'lable' (columns: text, label). Did you mean 'label'?" in told
 
