@@ -27,7 +27,8 @@ _HEAD = """# Command line
 Written by [docs/generate.py](../generate.py) from the program's own help; do not edit.
 
 Exit codes: 0 done, 1 the input, 2 usage, 3 a fault of Maskwright's own, 130 Ctrl-C, 143 SIGTERM (both after saving).
-`pretrain`, `finetune` and `similarity` also take `--recipe FILE`: its fields become the defaults, and options still win.
+`pretrain`, `finetune`, `glue`, `similarity`, `few-shot` and `zero-shot` also take `--recipe FILE`: its fields become the
+defaults, and options still win.
 """
 
 

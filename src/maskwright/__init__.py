@@ -16,21 +16,26 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from maskwright.config import EncoderConfig, FinetuneConfig, PretrainConfig, TrainConfig
+    from maskwright.config import EncoderConfig, FinetuneConfig, GlueConfig, PretrainConfig, TrainConfig
     from maskwright.corpus.build import build as build_corpus
     from maskwright.corpus.store import Corpus
     from maskwright.errors import MaskwrightError
-    from maskwright.evaluation.scores import evaluate
+    from maskwright.evaluation.scores import evaluate, predict
+    from maskwright.evaluation.sts import score_sts
     from maskwright.model import Model, load
     from maskwright.objectives.fill import fill_masks
+    from maskwright.tasks.checking import check_data
+    from maskwright.tasks.few_config import FewShotConfig
     from maskwright.tasks.mining import mine_negatives
     from maskwright.tasks.similar_config import SimilarityConfig
     from maskwright.tasks.zero_shot import zero_shot
     from maskwright.text.tokenizer import Tokenizer
-    from maskwright.train.few_shot import FewShot, few_shot
+    from maskwright.train.curve import learning_curve
+    from maskwright.train.few_shot import few_shot
     from maskwright.train.finetune import finetune
+    from maskwright.train.glue import run_glue as glue
     from maskwright.train.pretrain import pretrain
-    from maskwright.train.similar import train_similarity
+    from maskwright.train.similar import train_similarity as similarity
     from maskwright.writing.generate import BeamConfig, DrawConfig, GreedyConfig, generate
 
 __all__ = [
@@ -38,8 +43,9 @@ __all__ = [
     "Corpus",
     "DrawConfig",
     "EncoderConfig",
-    "FewShot",
+    "FewShotConfig",
     "FinetuneConfig",
+    "GlueConfig",
     "GreedyConfig",
     "MaskwrightError",
     "Model",
@@ -49,15 +55,20 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "build_corpus",
+    "check_data",
     "evaluate",
     "few_shot",
     "fill_masks",
     "finetune",
     "generate",
+    "glue",
+    "learning_curve",
     "load",
     "mine_negatives",
+    "predict",
     "pretrain",
-    "train_similarity",
+    "score_sts",
+    "similarity",
     "zero_shot",
 ]
 
@@ -65,13 +76,13 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "BeamConfig": "maskwright.writing.generate:BeamConfig",
-    "DrawConfig": "maskwright.writing.generate:DrawConfig",
-    "GreedyConfig": "maskwright.writing.generate:GreedyConfig",
-    "generate": "maskwright.writing.generate:generate",
     "Corpus": "maskwright.corpus.store:Corpus",
+    "DrawConfig": "maskwright.writing.generate:DrawConfig",
     "EncoderConfig": "maskwright.config:EncoderConfig",
-    "FewShot": "maskwright.train.few_shot:FewShot",
+    "FewShotConfig": "maskwright.tasks.few_config:FewShotConfig",
     "FinetuneConfig": "maskwright.config:FinetuneConfig",
+    "GlueConfig": "maskwright.config:GlueConfig",
+    "GreedyConfig": "maskwright.writing.generate:GreedyConfig",
     "MaskwrightError": "maskwright.errors:MaskwrightError",
     "Model": "maskwright.model:Model",
     "PretrainConfig": "maskwright.config:PretrainConfig",
@@ -79,14 +90,20 @@ _WHERE = {
     "Tokenizer": "maskwright.text.tokenizer:Tokenizer",
     "TrainConfig": "maskwright.config:TrainConfig",
     "build_corpus": "maskwright.corpus.build:build",
+    "check_data": "maskwright.tasks.checking:check_data",
     "evaluate": "maskwright.evaluation.scores:evaluate",
     "few_shot": "maskwright.train.few_shot:few_shot",
     "fill_masks": "maskwright.objectives.fill:fill_masks",
     "finetune": "maskwright.train.finetune:finetune",
+    "generate": "maskwright.writing.generate:generate",
+    "glue": "maskwright.train.glue:run_glue",
+    "learning_curve": "maskwright.train.curve:learning_curve",
     "load": "maskwright.loading:load",
     "mine_negatives": "maskwright.tasks.mining:mine_negatives",
+    "predict": "maskwright.evaluation.scores:predict",
     "pretrain": "maskwright.train.pretrain:pretrain",
-    "train_similarity": "maskwright.train.similar:train_similarity",
+    "score_sts": "maskwright.evaluation.sts:score_sts",
+    "similarity": "maskwright.train.similar:train_similarity",
     "zero_shot": "maskwright.tasks.zero_shot:zero_shot",
 }
 

@@ -26,6 +26,7 @@ __all__ = [
     "PretrainTrainConfig",
     "TrainConfig",
     "explain",
+    "filled",
     "read_recipe",
 ]
 
@@ -156,7 +157,7 @@ class PretrainTrainConfig(TrainConfig):
     @model_validator(mode="before")
     @classmethod
     def _usual(cls, values: Any) -> Any:
-        return _filled(values, epochs=1.0, tokens=8_192)
+        return filled(values, epochs=1.0, tokens=8_192)
 
 
 class FinetuneTrainConfig(TrainConfig):
@@ -170,7 +171,7 @@ class FinetuneTrainConfig(TrainConfig):
     @model_validator(mode="before")
     @classmethod
     def _usual(cls, values: Any) -> Any:
-        return _filled(values, epochs=3.0, examples=32)
+        return filled(values, epochs=3.0, examples=32)
 
 
 def _read_value(value: Any) -> Any:
@@ -189,15 +190,15 @@ RUNTIME = frozenset(
 """Fields of a TrainConfig that may differ when a run is gone on with: they do not change what is computed."""
 
 
-def _filled(values: Any, **usual: Any) -> Any:
+def filled(values: Any, **usual: Any) -> Any:
     """Add the usual length of a run and size of a step where none was given."""
     if not isinstance(values, Mapping):
         return values
-    filled = dict(values)
+    found = dict(values)
     for group in (("steps", "epochs", "minutes"), ("tokens", "examples")):
-        if all(filled.get(name) is None for name in group):
-            filled |= {name: usual[name] for name in group if name in usual}
-    return filled
+        if all(found.get(name) is None for name in group):
+            found |= {name: usual[name] for name in group if name in usual}
+    return found
 
 
 class EncoderConfig(Config):
@@ -222,7 +223,7 @@ class EncoderConfig(Config):
 
 
 class PretrainConfig(Config):
-    """``maskwright pretrain``."""
+    """Options of ``maskwright pretrain`` and of the function ``pretrain``."""
 
     corpus: Path
     """Folder made by ``corpus build``."""
@@ -270,8 +271,9 @@ class MethodConfig(Config):
     """Blocks from the bottom that are not trained, and the embeddings with them; all of them: only the head learns."""
     reinit: int = Field(0, ge=0)
     """Blocks from the top, and the pooler, that start from fresh weights."""
-    class_weights: Literal["equal", "balanced"] = "equal"
-    """balanced: rows of rare classes count more, so that each class counts the same."""
+    class_weights: str | dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = "equal"
+    """balanced: rows of rare classes count more, so that each class counts the same.  Or by hand, such as
+    --class-weights.spam 5: what a row of that label counts, in multilabel a row that has it; others count 1."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of a label that is spread over all classes."""
     fgm: float = Field(0.0, ge=0)
@@ -281,9 +283,16 @@ class MethodConfig(Config):
     weights: Literal["best", "last"] = "best"
     """Which weights are kept: those of the best evaluation, whose dev score is a little too good, or the last ones."""
 
+    @field_validator("class_weights")
+    @classmethod
+    def _known(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(value, str) and value not in ("equal", "balanced"):
+            raise ValueError("equal, balanced or a weight for each of some labels is expected")
+        return value
+
 
 class FinetuneConfig(MethodConfig):
-    """``maskwright finetune``."""
+    """Options of ``maskwright finetune`` and of the function ``finetune``."""
 
     task: str = "classify"
     """Task name; see ``maskwright finetune --help``."""
@@ -310,7 +319,7 @@ class FinetuneConfig(MethodConfig):
 
 
 class GlueConfig(MethodConfig):
-    """``maskwright glue``."""
+    """Options of ``maskwright glue`` and of the function ``glue``."""
 
     data: Path
     """Folder of GLUE's data sets, each in its own folder."""

@@ -8,7 +8,7 @@ import pytest
 from maskwright.corpus.docstrings import harvest
 from maskwright.corpus.passages import Split, labelled_task
 from maskwright.errors import InputError
-from maskwright.evaluation.baseline import majority, tfidf_logistic, tfidf_ridge
+from maskwright.evaluation.baseline import majority, tfidf_cosine, tfidf_logistic, tfidf_multilabel, tfidf_ridge
 from maskwright.evaluation.metrics import metric
 
 GOOD = ["a fine warm film", "what a warm and lovely story", "lovely acting, fine music", "warm, fine, lovely"]
@@ -90,3 +90,43 @@ def test_what_cannot_be_learned_from_is_refused(texts: list, labels: list, test:
 def test_values_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError, match="not all finite"):
         tfidf_ridge(["a b", "c d"], [1.0, float("nan")], ["e"])
+
+
+def test_each_label_is_told_by_its_words_and_a_label_of_all_rows_keeps_its_share() -> None:
+    texts = [f"{a} {b}" for a in ("warm", "cold") for b in ("music", "acting", "story") for _ in range(3)]
+    truth = np.array([["warm" in text, "music" in text, True, False] for text in texts], np.float64)
+    found = tfidf_multilabel(texts, truth, ["a warm story", "cold music"])
+    assert (found.probabilities[:, :2] >= 0.5).tolist() == found.labels[:, :2].tolist() == [[1, 0], [0, 1]]
+    assert found.probabilities[:, 2:].tolist() == [[1, 0], [1, 0]]
+    with pytest.raises(InputError, match="no test texts"):
+        tfidf_multilabel(texts, truth, [])
+
+
+def test_each_label_s_regression_is_that_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from maskwright.evaluation.baseline import _features
+
+    rng = np.random.default_rng(0)
+    words = [f"word{n}" for n in range(40)]
+    texts = [" ".join(rng.choice(words, 6)) for _ in range(60)]
+    truth = np.array([["word1" in text.split(), "word2 " in text] for text in texts], np.float64)
+    found = tfidf_multilabel(texts[:40], truth[:40], texts[40:])
+    train, test = _features(texts[:40], np.arange(40), texts[40:])
+    for at in (0, 1):
+        oracle = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=10_000, random_state=0)
+        expected = oracle.fit(train, truth[:40, at]).predict_proba(test)[:, 1]
+        assert np.allclose(found.probabilities[:, at], expected)
+
+
+def test_the_cosine_of_tf_idf_is_1_for_the_same_text_and_0_without_a_common_part() -> None:
+    pairs = [
+        ("warm film", "warm film"),
+        ("warm film", "xyz uvw"),
+        ("warm film", "warm story"),
+        ("天气很好", "天气不好"),
+    ]
+    found = tfidf_cosine([*GOOD, "天气很好", "天气不好"], pairs)
+    assert found[:2].tolist() == pytest.approx([1, 0]) and 0 < found[2] < 1 and 0 < found[3] < 1
+    with pytest.raises(InputError, match="hold no words"):
+        tfidf_cosine([""], pairs)

@@ -183,3 +183,19 @@ def test_labels_are_escaped_everywhere():
     for svg in charts:
         parsed(svg)
         assert "<script" not in svg
+
+
+def test_intervals_are_bars_within_the_axis():
+    root = parsed(
+        line_chart("t", [Series("a", [1, 2], [0.5, 0.6], ends=[(0.2, 0.7), (0.4, 0.95)])], "rows", "accuracy")
+    )
+    bars = [one for one in root.iter(f"{SVG}line") if one.get("class") == "line s0"]
+    assert len(bars) == 2 and all(one.get("x1") == one.get("x2") for one in bars)
+    dots = [one for one in root.iter(f"{SVG}circle") if "s0" in one.get("class")]
+    for bar, dot in zip(bars, dots, strict=True):
+        assert bar.get("x1") == dot.get("cx")
+        assert float(bar.get("y2")) < float(dot.get("cy")) < float(bar.get("y1"))
+    # The longer end reaches past every dot and is still inside the picture.
+    assert 0 < min(float(one.get("y2")) for one in bars) < min(float(dot.get("cy")) for dot in dots)
+    plain = line_chart("t", [Series("a", [1, 2], [0.5, 0.6])], "rows", "accuracy")
+    assert "line s0" not in [one.get("class") for one in parsed(plain).iter(f"{SVG}line")]

@@ -10,6 +10,7 @@ import torch
 
 from maskwright.config import FinetuneConfig
 from maskwright.errors import ConfigError, DataError, InputError
+from maskwright.evaluation.diagnosis import baselines
 from maskwright.evaluation.intervals import bootstrap_each
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.runner import logits_of
@@ -23,6 +24,7 @@ from maskwright.tasks.multilabel import MultiLabel, MultiLabelConfig
 from maskwright.tasks.rows import Columns, Rows
 from maskwright.tasks.thresholds import best_threshold, best_thresholds, rescaled
 from maskwright.train.finetune import finetune
+from maskwright.train.method import prepare_task
 
 PLAIN, LABELS = Columns("text", None, "label"), ("a", "b", "c")
 
@@ -265,3 +267,38 @@ def test_a_draw_without_a_label_is_left_out_of_the_interval() -> None:
     truth[0, 0], said[0, 0] = 1, 0.9
     found = bootstrap_each(metric("multilabel"), truth, said, draws=200)
     assert found["micro_f1"].value == found["micro_f1"].low == found["micro_f1"].high == 1
+
+
+def test_weights_by_hand_are_those_of_the_given_rows_and_multiply_the_balance(given: FinetuneConfig) -> None:
+    rows = read_sets(given.data, PLAIN)
+    task = MultiLabel.of(rows)
+    prepare_task(task, rows, given.model_copy(update={"class_weights": {"b": 3.0}}))
+    task.configure({"balance": 1}, rows)
+    with_C = task.numbers(rows).sum(0)
+    assert torch.allclose(task.weights_C, torch.tensor((12 - with_C) / with_C * [1, 3, 1], dtype=torch.float32))
+    logits, truth = torch.tensor([[0.3, -0.2, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    own = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=task.weights_C)
+    assert float(task.losses(logits, truth)) == pytest.approx(float(own))
+    for weights, said in (
+        ({"B": 2.0}, r"class_weights: no label 'B'\. .*Labels: a, b, c"),
+        ("balanced", r"class_weights: multilabel balances by --options\.balance"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            prepare_task(MultiLabel.of(rows), rows, given.model_copy(update={"class_weights": weights}))
+
+
+def test_simple_methods_stand_beside_with_thresholds_chosen_in_the_same_way(given: FinetuneConfig) -> None:
+    rows = read_sets(given.data, PLAIN)
+    result = [r for r in read_log(finetune(given).folder / "log.jsonl") if r["kind"] == "result"][-1]
+    beside = {name: score["beside"] for name, score in result["scores"].items()}
+    found = baselines(MultiLabel.of(rows), rows, rows)
+    assert {name: {method: found[method][name] for method in found} for name in beside} == beside
+    assert set(found) == {"how often each label is", "TF-IDF + logistic regression"}
+    # The rows themselves are known by heart; of a label's frequency alone, giving it to every row is best.
+    assert found["TF-IDF + logistic regression"]["micro_f1"] == 1
+    shares = np.array([2, 2, 1]) / 4
+    assert found["how often each label is"]["macro_f1"] == pytest.approx(np.mean(2 * shares / (1 + shares)))
+    fixed = MultiLabel(LABELS, MultiLabelConfig(thresholds="fixed"))
+    assert baselines(fixed, rows, rows)["how often each label is"]["macro_f1"] == pytest.approx(
+        np.mean([2 / 3, 2 / 3, 0])
+    )

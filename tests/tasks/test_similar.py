@@ -11,19 +11,22 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import rankdata
 
 from maskwright.data.plan import Budget
 from maskwright.data.several import SideBySide
 from maskwright.errors import ConfigError, DataError, InputError, TrainingError
+from maskwright.evaluation.baseline import tfidf_cosine, tfidf_ridge
+from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.scores import answers_of, evaluate
-from maskwright.evaluation.similar import cosines
+from maskwright.evaluation.similar import cosines, score_pairs
 from maskwright.keys import Key
 from maskwright.model import Model, load
 from maskwright.nn.layout import Grid, Ragged
 from maskwright.nn.pooling import POOLINGS, pool
 from maskwright.objective import Pass
 from maskwright.report.log import read_log
-from maskwright.tasks.rows import Rows
+from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.tasks.similar import Similarity, labels_of, make_loss, source_of
 from maskwright.tasks.similar_config import SimilarityConfig
 from maskwright.tasks.similar_losses import LOSSES
@@ -314,3 +317,37 @@ def test_a_loss_that_is_not_finite_names_the_batch(tiny: Callable[..., Model], t
     with pytest.raises(TrainingError, match=r"The batch is in .*bad"):
         train_similarity(config)
     assert list((config.out / "bad").iterdir())
+
+
+def test_the_start_and_simple_methods_stand_beside_the_cosine(tiny: Callable[..., Model], tmp_path: Path) -> None:
+    config = made("cosine", tmp_path, tiny, train={"steps": 5})
+    dev = {"dev": config.data, "dev_text": "text", "dev_pair": "near", "dev_label": "label"}
+    start = {name: each.value for name, each in score_pairs(load(config.model), read_rows(config.data, Columns("text", "near", "label"))).items()}  # fmt: skip
+    done = train_similarity(config.model_copy(update=dev))
+    result = [record for record in read_log(done.folder / "log.jsonl") if record["kind"] == "result"][-1]
+    scores = result["scores"]
+    assert {name: each["value"] for name, each in scores.items()} == pytest.approx(done.metrics)
+    assert {name: each["beside"]["before training"] for name, each in scores.items()} == pytest.approx(start)
+    rows = read_rows(config.data, Columns("text", "near", "label"))
+    truth, pairs = np.array(rows.numbers()), list(rows.texts)
+    for method, said in (
+        ("TF-IDF cosine", tfidf_cosine([text for texts in pairs for text in texts], pairs)),
+        ("TF-IDF + ridge regression", tfidf_ridge(pairs, truth, pairs).labels),
+    ):
+        right = metric("pearson_spearman")(truth, said)
+        assert {name: each["beside"][method] for name, each in scores.items()} == pytest.approx(right)
+    # The worst error is the pair whose place by the cosine is farthest from its place by the label.
+    gaps = np.abs(rankdata(truth) - rankdata(cosines(done.model, pairs)))
+    assert result["errors"][0]["line"] == rows.lines[int(np.argmax(gaps))] and len(result["errors"]) == len(rows)
+    plain = {**dev, "baseline": False, "out": tmp_path / "plain"}
+    train_similarity(config.model_copy(update=plain))
+    (result,) = [record for record in read_log(tmp_path / "plain" / "log.jsonl") if record["kind"] == "result"]
+    assert result["scores"]["spearman"]["beside"] == {}
+
+
+def test_without_numbers_to_learn_there_is_no_regression_beside(tiny: Callable[..., Model], tmp_path: Path) -> None:
+    config = made("in-batch", tmp_path, tiny, train={"steps": 1})
+    dev = {"dev": config.data, "dev_text": "text", "dev_pair": "near", "dev_label": "label"}
+    done = train_similarity(config.model_copy(update=dev))
+    result = [record for record in read_log(done.folder / "log.jsonl") if record["kind"] == "result"][-1]
+    assert set(result["scores"]["spearman"]["beside"]) == {"before training", "TF-IDF cosine"}

@@ -166,6 +166,13 @@ def test_class_weights_and_smoothing_give_the_loss_worked_by_hand(tiny: Callable
     assert part.count == 3
 
 
+def test_weights_by_hand_are_what_a_row_of_that_label_counts() -> None:
+    rows = Rows(tuple((text,) for text in TEXTS), NAMES, tuple(range(6)), "")
+    task = Classification(("noun", "verb"))
+    prepare_task(task, rows, FinetuneConfig(model="m", class_weights={"verb": 2.5}))
+    assert task.weights == [1.0, 2.5]
+
+
 def test_the_adversarial_step_is_along_the_gradient_and_of_the_size_given(tiny: Callable[..., Model]) -> None:
     model = tiny(("pooler",), dropout=0.0, attention_dropout=0.0)
     task = Classification(("noun", "verb"))
@@ -233,6 +240,13 @@ def test_calibration_is_that_of_a_case_worked_by_hand() -> None:
         ({"freeze": 4}, "freeze 4 is more than the model's 3 blocks"),
         ({"reinit": 4}, "reinit 4 is more than the model's 3 blocks"),
         ({"task": "regress", "class_weights": "balanced"}, "class_weights: regress has no classes"),
+        ({"task": "regress", "class_weights": {"a": 2.0}}, "class_weights: regress has no classes"),
+        (
+            {"class_weights": {"nuon": 2.0}},
+            r"class_weights: no label 'nuon'\. Did you mean 'noun'\? Labels: noun, verb",
+        ),
+        ({"class_weights": {"noun": 0}}, r"field 'class_weights\..*noun': input should be greater than 0"),
+        ({"class_weights": "even"}, r"equal, balanced or a weight for each of some labels is expected"),
         ({"task": "regress", "label_smoothing": 0.1}, "label_smoothing: regress has no classes"),
         ({"task": "regress", "calibrate": True}, "calibrate: regress has no classes"),
         ({"pooling": "last4"}, "field 'pooling'"),

@@ -55,6 +55,8 @@ _GENERIC = frozenset(
         "pooler_type",
         "problem_type",
         "return_dict",
+        "sbert_ce_default_activation_function",
+        "sentence_transformers",
         "sep_token_id",
         "task_specific_params",
         "tie_word_embeddings",
@@ -71,6 +73,9 @@ _GENERIC = frozenset(
     ]
 )
 """Fields of config.json that describe no tensor, or that the family checks itself."""
+
+_AS_IT_IS = {"activation_fn": "torch.nn.modules.linear.Identity"}
+"""What sentence-transformers' CrossEncoder does to the scores; a single one it would else put through a sigmoid."""
 
 _MOST_PARAMETERS = 20_000_000_000
 _MOST_LAYERS = 10_000
@@ -189,6 +194,8 @@ def write_folder(
         config["label2id"] = {name: i for i, name in enumerate(labels)}
     if "classify" in heads:
         config["problem_type"] = card.task.get("problem_type", "single_label_classification")
+        if config["problem_type"] == "regression":
+            config["sentence_transformers"] = _AS_IT_IS
     content = {
         "schema": _SCHEMA,
         "family": family.name,

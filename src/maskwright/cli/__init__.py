@@ -24,19 +24,23 @@ from maskwright.cli import (
     doctor,
     evaluate,
     families,
+    few_shot,
     fill,
     finetune,
     generate,
     glue,
+    mine,
     params,
     predict,
     pretrain,
     quickstart,
     report,
     similarity,
+    sts,
     tokenizer,
     vectors,
     verify,
+    zero_shot,
 )
 from maskwright.cli.common import first_process
 from maskwright.config import explain
@@ -63,6 +67,10 @@ app.command(convert_data.convert_data)
 app.command(finetune.finetune)
 app.command(glue.glue)
 app.command(similarity.similarity)
+app.command(mine.mine)
+app.command(sts.sts)
+app.command(few_shot.few_shot)
+app.command(zero_shot.zero_shot)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
 app.command(params.params)
@@ -111,14 +119,19 @@ def main() -> None:
 
 def _models() -> list[type[pydantic.BaseModel]]:
     from maskwright.config import FinetuneConfig, GlueConfig, PretrainConfig
+    from maskwright.tasks.few_config import FewShotConfig
     from maskwright.tasks.similar_config import SimilarityConfig
 
-    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig]
+    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig, FewShotConfig]
+
+
+_RECIPES = ("pretrain", "finetune", "glue", "similarity", "few-shot", "zero-shot")
+"""Verbs that take --recipe."""
 
 
 def _with_recipe(tokens: list[str]) -> list[str]:
     """Take ``--recipe FILE`` out and let its fields be the command's defaults; options still win."""
-    if not tokens or tokens[0] not in ("pretrain", "finetune", "glue", "similarity"):
+    if not tokens or tokens[0] not in _RECIPES:
         return tokens
     app[tokens[0]].config = ()  # of a command line before this one in the same process
     if "--recipe" not in tokens[1:-1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "show_findings",
     "show_outlook",
     "show_rates",
+    "show_spread",
     "warn_if_busy",
     "write_report",
 ]
@@ -93,9 +95,25 @@ def share(interval: Any) -> str:
     return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def write_report(folder: Path) -> Path:
-    """Draw a run's log as ``report.html`` in its folder."""
-    return run_page(read_log(folder / "log.jsonl")).write(folder / "report.html")
+def write_report(folder: Path, to: Path | None = None) -> Path:
+    """Draw a run's log as ``report.html`` in its folder, or where it is said."""
+    return run_page(read_log(folder / "log.jsonl")).write(to or folder / "report.html")
+
+
+def show_spread(done: Any, title: str, out: Path) -> None:
+    """Print mean, spread and median over the runs that ``train.repeat`` made, and where these are."""
+    rows = []
+    for name, spread in done.spread().items():
+        values = done.values(name)
+        low, high = (spread.interval.low, spread.interval.high) if spread.interval else (spread.mean, spread.mean)
+        sd = "–" if spread.sd is None else f"{spread.sd:.4f}"
+        ends = f"{min(values):.4f} to {max(values):.4f}"
+        rows.append(
+            (name, f"{spread.mean:.4f}", sd, f"{statistics.median(values):.4f}", ends, f"[{low:.4f}, {high:.4f}]")
+        )
+    columns = ["metric", "mean", "sd", "median", "range", "95 % of the mean"]
+    show(table(f"{title}, {len(done.runs)} runs", columns, rows))
+    show(f"runs    {out / 'runs.json'}", f"models  {out / done.runs[0]['name'] / 'model'} and so on")
 
 
 def heldout_table(heldout: Any, title: str = HELD_OUT) -> Any:

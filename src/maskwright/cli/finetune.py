@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskwright.cli.common import command_line, first_process, show_rates, warn_if_busy, write_report
+from maskwright.cli.common import command_line, first_process, note, show_rates, show_spread, warn_if_busy, write_report
 from maskwright.config import FinetuneConfig
+from maskwright.errors import UsageError
 from maskwright.report.log import read_log
 from maskwright.report.scores import score_rows
 from maskwright.report.terminal import show, table
@@ -25,6 +26,7 @@ def finetune(
     find_lr: bool = False,
     seeds: int = 1,
     folds: int = 0,
+    learning_curve: str = "",
 ) -> None:
     """Fine-tune an encoder on labelled rows.  A recipe's fields become the defaults: --recipe FILE.
 
@@ -43,6 +45,8 @@ def finetune(
         Runs, from --train.seed upward, each in a folder of its own in --out; mean, spread and median are shown.
     folds
         Hold out each of so many parts of the training rows in turn, for each seed.
+    learning_curve
+        Shares of the training rows, such as 0.1,0.3: what the same run gives from each is shown beside the whole.
     """
     warn_if_busy()
     from maskwright.train import finetune as training
@@ -50,21 +54,39 @@ def finetune(
     if find_lr:
         show_rates(training.search_rate(config))
         return
+    shares = _shares(learning_curve)
+    if (seeds != 1 or folds) and shares:
+        raise UsageError("finetune: --learning-curve is of one seed; leave out --seeds and --folds")
     if seeds != 1 or folds:
         _repeated(config, seeds, folds, resume)
         return
-    done = training.finetune(config, resume=resume, command=command_line())
+    if shares:
+        from maskwright.train.curve import learning_curve as over_shares
+
+        done, points = over_shares(config, shares, resume=resume, command=command_line(), tell=note)
+    else:
+        done, points = training.finetune(config, resume=resume, command=command_line()), []
     if not first_process():
         return
     report = write_report(config.out)
     result = [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1]
     show(table(f"On the dev rows, after {done.finished.steps:,} steps", SCORED, score_rows(result["scores"])))
+    if points:
+        lines = [(f"{point['rows']:,}", *row) for point in points for row in score_rows(point["scores"])]
+        show(table("Learning curve", ["training rows", *SCORED], lines))
     show(f"model   {config.out / 'model'}", f"report  {report}")
 
 
-def _repeated(config: FinetuneConfig, seeds: int, folds: int, resume: bool) -> None:
-    import statistics
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(
+            f"finetune: --learning-curve takes shares with commas, such as 0.1,0.3, not {text!r}"
+        ) from None
 
+
+def _repeated(config: FinetuneConfig, seeds: int, folds: int, resume: bool) -> None:
     from maskwright.train.repeat import repeat
 
     done = repeat(config, seeds=seeds, folds=folds, resume=resume, command=command_line())
@@ -72,17 +94,6 @@ def _repeated(config: FinetuneConfig, seeds: int, folds: int, resume: bool) -> N
         return
     for run in done.runs:
         write_report(config.out / run["name"])
-    rows = []
-    for name, spread in done.spread().items():
-        values = done.values(name)
-        low, high = (spread.interval.low, spread.interval.high) if spread.interval else (spread.mean, spread.mean)
-        sd = "–" if spread.sd is None else f"{spread.sd:.4f}"
-        ends = f"{min(values):.4f} to {max(values):.4f}"
-        rows.append(
-            (name, f"{spread.mean:.4f}", sd, f"{statistics.median(values):.4f}", ends, f"[{low:.4f}, {high:.4f}]")
-        )
-    columns = ["metric", "mean", "sd", "median", "range", "95 % of the mean"]
-    show(table(f"On the dev rows, {len(done.runs)} runs", columns, rows))
+    show_spread(done, "On the dev rows", config.out)
     if folds:
         show("Folds share training rows, so the interval is narrower than that of new data would be.")
-    show(f"runs    {config.out / 'runs.json'}", f"models  {config.out / done.runs[0]['name'] / 'model'} and so on")

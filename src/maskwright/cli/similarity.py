@@ -7,7 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from maskwright.cli.common import command_line, first_process, warn_if_busy, write_report
-from maskwright.report.terminal import key_values, number, show
+from maskwright.report.log import read_log
+from maskwright.report.scores import score_rows
+from maskwright.report.terminal import show, table
 from maskwright.tasks.similar_config import SimilarityConfig
 
 __all__ = ["similarity"]
@@ -30,7 +32,7 @@ def similarity(*, config: Annotated[SimilarityConfig, Parameter(name="*")], resu
     if not first_process():
         return
     report = write_report(config.out)
-    facts = {name: number(value) for name, value in done.metrics.items()}
-    if facts:
-        show(key_values({**facts, "steps": done.finished.steps}, "Cosine against the dev pairs"))
+    for result in [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1:]:
+        title = f"{result['title']}, after {done.finished.steps:,} steps"
+        show(table(title, ["", "model", "beside it"], score_rows(result["scores"])))
     show(f"model   {config.out / 'model'}", f"report  {report}")

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from maskwright.corpus.duplicates import WORD
 from maskwright.errors import InputError
 
-__all__ = ["Predictions", "Texts", "majority", "tfidf_logistic", "tfidf_ridge"]
+__all__ = ["Predictions", "Texts", "majority", "tfidf_cosine", "tfidf_logistic", "tfidf_multilabel", "tfidf_ridge"]
 
 Texts = Sequence[str] | Sequence[tuple[str, str]]
 
@@ -35,7 +35,7 @@ class Predictions:
     """What a baseline answers for B test examples."""
 
     labels: NDArray[Any]
-    """(B,), values of the training labels; real numbers from a regression."""
+    """(B,), values of the training labels; real numbers from a regression; (B, C) of 0 and 1 where rows have several labels."""
     probabilities: NDArray[np.float64] | None
     """(B, C) in the order of ``classes``; None from a regression."""
     classes: tuple[Any, ...]
@@ -118,6 +118,58 @@ def tfidf_ridge(train_texts: Texts, train_values: ArrayLike, test_texts: Texts) 
     return Predictions(predicted, None, (), time.perf_counter() - begun, method)
 
 
+def tfidf_multilabel(train_texts: Texts, train_BC: NDArray[np.float64], test_texts: Texts) -> Predictions:
+    """Fit TF-IDF and a logistic regression for each of C labels; train_BC: 1 for a label that a row has, else 0.
+
+    One strength for all labels, the likeliest on a third of the rows that was left out.  A label that all training rows have,
+    or none, keeps the share that it has there.  InputError as ``tfidf_logistic``, but for one class only.
+    """
+    begun = time.perf_counter()
+    labels_B = _labels(np.arange(len(train_BC)))
+    train, test = _features(train_texts, labels_B, test_texts)
+    held = np.arange(len(train_BC)) % FOLDS == 0
+    strength = USUAL_STRENGTH
+    if len(train_BC) >= SMALL:
+        losses = [
+            _cross_entropy(_each(train[~held], train_BC[~held], train[held], c), train_BC[held]) for c in STRENGTHS
+        ]
+        strength = STRENGTHS[int(np.argmin(losses))]
+    shares_BC = _each(train, train_BC, test, strength)
+    method = f"TF-IDF + logistic regression of each label, C = {strength:g}"
+    return Predictions((shares_BC >= 0.5).astype(int), shares_BC, (), time.perf_counter() - begun, method)
+
+
+def _each(train: Any, train_BC: NDArray[np.float64], test: Any, strength: float) -> NDArray[np.float64]:
+    """Probabilities of each label, (test rows, C)."""
+    from sklearn.linear_model import LogisticRegression
+
+    shares_BC = np.tile(train_BC.mean(0), (test.shape[0], 1))
+    for at in np.flatnonzero((train_BC.min(0) == 0) & (train_BC.max(0) == 1)):
+        model = LogisticRegression(C=strength, solver="liblinear", dual=True, max_iter=10_000, random_state=0)
+        shares_BC[:, at] = model.fit(train, train_BC[:, at]).predict_proba(test)[:, 1]
+    return shares_BC
+
+
+def _cross_entropy(shares_BC: NDArray[np.float64], truth_BC: NDArray[np.float64]) -> float:
+    right_BC = np.clip(np.where(truth_BC > 0, shares_BC, 1 - shares_BC), 1e-6, 1.0)
+    return float(-np.log(right_BC).mean())
+
+
+def tfidf_cosine(known: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Return the cosine of each pair's TF-IDF vectors, (len(pairs),); known: texts whose words are counted.
+
+    InputError where these hold no word.
+    """
+    from sklearn.preprocessing import normalize
+
+    if not pairs:
+        raise InputError("evaluate: there are no test texts. Give at least one.")
+    lefts, rights = zip(*pairs, strict=True)
+    vectorisers = _vectorisers(known)
+    left, right = (normalize(_single_matrix(vectorisers, side)) for side in (lefts, rights))
+    return np.asarray(left.multiply(right).sum(axis=1)).ravel()
+
+
 def _labels(labels: ArrayLike) -> NDArray[Any]:
     found = np.asarray(labels)
     if found.ndim != 1 or not len(found):
@@ -135,11 +187,17 @@ def _features(train: Texts, labels: NDArray[Any], test: Texts) -> tuple[Any, Any
         raise InputError("evaluate: there are no test texts. Give at least one.")
     if len({isinstance(text, str) for text in [*train, *test]}) > 1:
         raise InputError("evaluate: some examples are single texts and some are pairs. Give one kind.")
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     paired = not isinstance(train[0], str)
     columns = list(zip(*train, strict=True)) if paired else [train]
-    known = [str(text) for column in columns for text in column]
+    vectorisers = _vectorisers([str(text) for column in columns for text in column])
+    make = _pair_matrix if paired else _single_matrix
+    return make(vectorisers, train), make(vectorisers, test)
+
+
+def _vectorisers(known: Sequence[str]) -> Sequence[Any]:
+    """Words and n-grams of characters, counted in some texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     least = 2 if len(known) >= SMALL else 1
     vectorisers = (
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD.pattern),
@@ -150,8 +208,7 @@ def _features(train: Texts, labels: NDArray[Any], test: Texts) -> tuple[Any, Any
             vectoriser.fit(known)
     except ValueError as error:
         raise InputError(f"evaluate: the training texts hold no words to learn from ({error}).") from error
-    make = _pair_matrix if paired else _single_matrix
-    return make(vectorisers, train), make(vectorisers, test)
+    return vectorisers
 
 
 def _single_matrix(vectorisers: Sequence[Any], texts: Sequence[Any]) -> Any:

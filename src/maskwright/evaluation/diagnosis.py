@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.errors import InputError
-from maskwright.evaluation.baseline import Predictions, majority, tfidf_logistic, tfidf_ridge
+from maskwright.evaluation.baseline import Predictions, majority, tfidf_logistic, tfidf_multilabel, tfidf_ridge
 from maskwright.evaluation.calibration import calibration_error, fit_temperature, reliability
 from maskwright.evaluation.intervals import bootstrap_each
-from maskwright.evaluation.metrics import metric
+from maskwright.evaluation.metrics import Metric, metric
 from maskwright.tasks.base import Task
 from maskwright.tasks.bins import Bins
 from maskwright.tasks.classify import Classification
 from maskwright.tasks.multilabel import MultiLabel
 from maskwright.tasks.rows import Rows
 
-__all__ = ["baselines", "dev_scores", "diagnose"]
+__all__ = ["WORST", "baselines", "dev_scores", "diagnose", "errors_of", "scores_of"]
 
 WORST = 20
 """Errors shown."""
@@ -38,17 +38,17 @@ BASELINE_ROWS = 20_000
 def baselines(task: Task, train: Rows, dev: Rows, seed: int = 0) -> dict[str, dict[str, float]]:
     """Return method -> metrics of what something simple scores on the dev rows.
 
-    Empty for rows with several labels.  From more than 20,000 training rows so many are drawn, and the method's name says so.
-    A text without a word, or a single class, leaves a method out.
+    From more than 20,000 training rows so many are drawn, and the method's name says so.  A text without a word, or a single
+    class, leaves a method out.  Of several labels a row, thresholds are chosen on the dev rows as the task chooses its own.
     """
-    if isinstance(task, MultiLabel):
-        return {}
     few = _drawn(train, seed)
     said = "" if few is train else f" ({len(few):,} of {len(train):,} rows)"
     ways: list[tuple[str, Callable[[], Predictions]]]
     texts, tests = _texts(few), _texts(dev)
     labels, truth = task.numbers(few), task.numbers(dev)
     measure = metric(task.metric)
+    if isinstance(task, MultiLabel):
+        return _beside_sets(task, said, texts, labels, tests, truth)
     if isinstance(task, Classification) and not isinstance(task, Bins):
         ways = [
             ("most frequent label", lambda: majority(task.numbers(train), truth)),
@@ -63,6 +63,31 @@ def baselines(task: Task, train: Rows, dev: Rows, seed: int = 0) -> dict[str, di
         except InputError:
             continue
     return found
+
+
+def _beside_sets(
+    task: MultiLabel, said: str, texts: Any, labels_BC: NDArray[np.float64], tests: Any, truth_BC: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
+    measure, found = metric(task.metric), {}
+    ways: list[tuple[str, Callable[[], NDArray[np.float64]]]] = [
+        ("how often each label is", lambda: np.tile(labels_BC.mean(0), (len(truth_BC), 1))),
+        (f"TF-IDF + logistic regression{said}", lambda: _shares(tfidf_multilabel(texts, labels_BC, tests))),
+    ]
+    for name, way in ways:
+        try:
+            shares_BC = np.clip(way(), 1e-6, 1 - 1e-6)
+            own = MultiLabel(task.labels, task.config)
+            logits_BC = np.log(shares_BC / (1 - shares_BC)).astype(np.float32)
+            own.settle(logits_BC, truth_BC)
+            found[name] = measure(truth_BC, own.answers(logits_BC))
+        except InputError:
+            continue
+    return found
+
+
+def _shares(answers: Predictions) -> NDArray[np.float64]:
+    assert answers.probabilities is not None
+    return answers.probabilities
 
 
 def _drawn(rows: Rows, seed: int) -> Rows:
@@ -82,7 +107,14 @@ def dev_scores(
     task: Task, truth: NDArray[np.float64], logits_BC: NDArray[np.float32], beside: dict[str, dict[str, float]]
 ) -> dict[str, Any]:
     """Return the metrics with 95 % intervals over the rows, the baselines beside them, for ``report.scores``."""
-    intervals = bootstrap_each(metric(task.metric), truth, task.answers(logits_BC), draws=1000)
+    return scores_of(metric(task.metric), truth, task.answers(logits_BC), beside)
+
+
+def scores_of(
+    measure: Metric, truth: NDArray[np.float64], answers: NDArray[np.float64], beside: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    """Return the metrics of answers as ``dev_scores`` does."""
+    intervals = bootstrap_each(measure, truth, answers, draws=1000)
     return {
         name: {
             "value": interval.value,
@@ -104,7 +136,14 @@ def diagnose(task: Task, rows: Rows, logits_BC: NDArray[np.float32]) -> dict[str
     if isinstance(task, MultiLabel):
         return _of_sets(task, rows, np.abs(answers - truth).max(-1), (answers >= 0.5) != truth, logits_BC)
     order = np.argsort(-np.abs(answers - truth), kind="stable")[:WORST]
-    return {"errors": [_row(rows, int(n)) | {"gold": truth[n], "answer": round(float(answers[n]), 3)} for n in order]}
+    return {"errors": errors_of(rows, order, truth, answers)}
+
+
+def errors_of(
+    rows: Rows, order: NDArray[np.int64], truth: NDArray[np.float64], answers: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    """Return some rows with their numbers and those that were answered."""
+    return [_row(rows, int(n)) | {"gold": truth[n], "answer": round(float(answers[n]), 3)} for n in order]
 
 
 def _of_classes(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from maskwright.errors import InputError
+from maskwright.evaluation.baseline import majority
 from maskwright.evaluation.intervals import Interval, bootstrap_each
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.runner import logits_of
@@ -13,11 +17,12 @@ from maskwright.evaluation.similar import cosines, score_pairs
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
+from maskwright.tasks.classify import Classification
 from maskwright.tasks.glueset import GlueSet
 from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.tasks.similar import Similarity
 
-__all__ = ["answers_of", "evaluate", "score_rows", "task_of"]
+__all__ = ["answers_of", "evaluate", "predict", "score_answers", "score_rows", "task_of"]
 
 
 def evaluate(
@@ -69,6 +74,17 @@ def answers_of(model: Model, rows: Rows) -> list[dict[str, Any]]:
     return task_of(model).decode(logits_of(model, rows.texts, length=model.card.task.get("length")))
 
 
+def predict(model: Model | str | Path, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
+    """Return what a fine-tuned model, or the folder of one, says of each text or pair of texts.
+
+    Plain values: ``label`` is the answer (names, a number, or the cosine of a pair), ``probabilities`` are by label name
+    where there are classes.  InputError for a model without a task.
+    """
+    loaded = model if isinstance(model, Model) else load(model)
+    rows = tuple((each,) if isinstance(each, str) else each for each in texts)
+    return answers_of(loaded, Rows(rows, None, tuple(range(1, len(rows) + 1)), "texts"))
+
+
 def _compares(model: Model) -> bool:
     """Whether a model was trained to compare two texts by their vectors."""
     return model.card.task.get("name") == Similarity.name
@@ -80,3 +96,27 @@ def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval
     truth = task.numbers(rows)
     answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))
     return bootstrap_each(metric(task.metric), truth, answers, draws=1000, seed=seed)
+
+
+def score_answers(
+    rows: Rows, answers: Sequence[Mapping[str, Any]], labels: Sequence[str], *, seed: int = 0
+) -> dict[str, Any]:
+    """Return the accuracy of answers by name, its interval and the most frequent label's beside it, for ``report.scores``.
+
+    labels: the names that answers can have; DataError (file, line) for a row with another.
+    """
+    task = Classification(labels)
+    truth = task.numbers(rows)
+    said = np.array([task.labels.index(answer["label"]) for answer in answers], np.float64)
+    found = bootstrap_each(metric(task.metric), truth, said, draws=1000, seed=seed)
+    usual = metric(task.metric)(truth, majority(truth, truth).labels)
+    return {
+        name: {
+            "value": each.value,
+            "low": each.low,
+            "high": each.high,
+            "count": len(rows),
+            "beside": {"most frequent label": usual[name]},
+        }
+        for name, each in found.items()
+    }

@@ -1,8 +1,8 @@
-"""The semantic textual similarity tasks of 2012 to 2016 and SICK: files, and a model's rank correlation on them.
+"""The semantic textual similarity tasks of 2012 to 2016, STS-B and SICK: files, and a model's rank correlation on them.
 
-Agirre et al. 2012–2016; Marelli et al. 2014.  A file holds score, first text, second text; pairs that nobody scored have an
-empty score and are left out.  A year is scored in the two ways that papers use: over all its pairs together ("all"), and as the
-plain mean over its files ("mean"); the two differ by points.
+Agirre et al. 2012–2016; Cer et al. 2017; Marelli et al. 2014.  A file holds score, first text, second text; pairs that nobody
+scored have an empty score and are left out.  A year is scored in the two ways that papers use: over all its pairs together
+("all"), and as the plain mean over its files ("mean"); the two differ by points.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from maskwright.errors import DataError, InputError
+from maskwright.evaluation.intervals import Interval, bootstrap_each
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.similar import cosines
 from maskwright.model import Model
 from maskwright.tasks.formats import records
 from maskwright.tasks.rows import Columns, Rows, read_rows, text_of
 
-__all__ = ["YEARS", "StsScore", "read_sts", "score_sts"]
+__all__ = ["YEARS", "StsScore", "read_sts", "score_sts", "sts_files"]
 
 YEARS = ("2012", "2013", "2014", "2015", "2016")
 _SICK = Columns("sentence_A", "sentence_B", "relatedness_score")
+_STSB = ("", "STS-B/original", "original", "stsbenchmark")
+"""Where the test file of STS-B, with its scores, is below a folder."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,25 @@ class StsScore:
     pairs: int
     files: Mapping[str, float]
     """Each file's."""
+    interval: Interval
+    """Of ``all``, over the pairs."""
 
 
-def read_sts(path: str | Path) -> Rows:
+def read_sts(path: str | Path, first: int = 0) -> Rows:
     """Read the scored pairs of one file; DataError (file, line) for a row that cannot be used.
 
-    A field that is quoted as in CSV, with doubled quotation marks inside, is unquoted: one file of 2015 has some.
+    first: column of the score, which stands before the two texts; 4 in STS-B's own files.  A field that is quoted as in CSV,
+    with doubled quotation marks inside, is unquoted: one file of 2015 has some.
     """
     path = Path(path)
     texts, labels, lines = [], [], []
     for line, row in records(path, header=False):
         if isinstance(row, DataError):
             raise row
-        if row.get(0) == "":
+        if row.get(first) == "":
             continue
-        labels.append(text_of(row, 0, path, line))
-        texts.append((_unquoted(text_of(row, 1, path, line)), _unquoted(text_of(row, 2, path, line))))
+        labels.append(text_of(row, first, path, line))
+        texts.append((_unquoted(text_of(row, first + 1, path, line)), _unquoted(text_of(row, first + 2, path, line))))
         lines.append(line)
     if not texts:
         raise InputError(f"{path}: there are no scored pairs in it")
@@ -65,27 +71,44 @@ def _unquoted(text: str) -> str:
     return inner.replace('""', '"') if quoted else text
 
 
-def score_sts(model: Model, folder: str | Path, *, pooling: str | None = None) -> dict[str, StsScore]:
-    """Score the test files of each year, and of SICK, that the folder holds: ``2012/*.test.tsv`` …, ``sick/SICK_test*``.
+def sts_files(where: str | Path) -> dict[str, dict[str, Rows]]:
+    """Return task -> file -> its pairs: of one file of scored pairs, or of a folder with the files as published.
 
-    Returns name -> scores; InputError where the folder holds none of them.
+    ``2012/*.test.tsv`` to ``2016/*.test.tsv``; ``sick/SICK_test*``; ``sts-test.tsv`` of STS-B, in the folder, in
+    ``STS-B/original/`` or in ``stsbenchmark/``; all also .xz and .gz.  InputError where there is none.
     """
+    where = Path(where)
+    if where.is_file():
+        return {_stem(where): {_stem(where): read_sts(where)}}
     found = {}
     for year in YEARS:
-        files = sorted(path for path in (Path(folder) / year).glob("*.test.tsv*"))
-        if files:
-            found[year] = _score(model, {path.name.split(".")[0]: read_sts(path) for path in files}, pooling)
-    for path in sorted((Path(folder) / "sick").glob("SICK_test*")):
-        found["sick"] = _score(model, {path.name.split(".")[0]: read_rows(path, _SICK)}, pooling)
+        if files := sorted((where / year).glob("*.test.tsv*")):
+            found[year] = {_stem(path): read_sts(path) for path in files}
+    for path in sorted(path for folder in _STSB for path in (where / folder).glob("sts-test.tsv*"))[:1]:
+        found["stsb"] = {_stem(path): read_sts(path, first=4)}
+    for path in sorted((where / "sick").glob("SICK_test*"))[:1]:
+        found["sick"] = {_stem(path): read_rows(path, _SICK)}
     if not found:
-        raise InputError(f"{folder}: no {YEARS[0]}/*.test.tsv … {YEARS[-1]}/*.test.tsv and no sick/SICK_test* there")
+        raise InputError(
+            f"{where}: no {YEARS[0]}/*.test.tsv … {YEARS[-1]}/*.test.tsv, no sick/SICK_test* and no sts-test.tsv there"
+        )
     return found
 
 
-def _score(model: Model, files: Mapping[str, Rows], pooling: str | None) -> StsScore:
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def score_sts(model: Model, where: str | Path, *, pooling: str | None = None, seed: int = 0) -> dict[str, StsScore]:
+    """Return task -> scores of the cosines of a model's vectors; see ``sts_files``.  seed: of the bootstrap."""
+    return {name: _score(model, files, pooling, seed) for name, files in sts_files(where).items()}
+
+
+def _score(model: Model, files: Mapping[str, Rows], pooling: str | None, seed: int) -> StsScore:
     rank = metric("spearman")
     truths = {name: np.array(rows.numbers()) for name, rows in files.items()}
     said = {name: cosines(model, rows.texts, pooling=pooling) for name, rows in files.items()}
     each = {name: rank(truths[name], said[name])["spearman"] for name in files}
-    whole = rank(np.concatenate(list(truths.values())), np.concatenate(list(said.values())))["spearman"]
-    return StsScore(whole, float(np.mean(list(each.values()))), sum(map(len, truths.values())), each)
+    together = [np.concatenate(list(parts.values())) for parts in (truths, said)]
+    whole = bootstrap_each(rank, *together, draws=1000, seed=seed)["spearman"]
+    return StsScore(whole.value, float(np.mean(list(each.values()))), len(together[0]), each, whole)

@@ -1,4 +1,4 @@
-"""The part of a fine-tuning's page that says where the model errs: confusions, worst errors, calibration."""
+"""The part of a fine-tuning's page behind its scores: learning curve, confusions, worst errors, calibration."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from maskwright.report import page
 from maskwright.report.chart import Series, confusion_matrix, line_chart
 from maskwright.report.numbers import number, share
 from maskwright.report.page import Section
+from maskwright.report.scores import score_text
 
 __all__ = ["diagnosis_sections"]
 
 
 def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
-    """Return what a result record holds of ``confusion``, ``errors`` and ``calibration``; empty where it holds none."""
+    """Return what a result record holds of ``learning_curve``, ``confusion``, ``errors`` and ``calibration``, if anything."""
     sections: list[Section] = []
+    if isinstance(points := result.get("learning_curve"), list) and points:
+        sections += [page.heading("Learning curve"), *_learning(points)]
     if isinstance(confusion := result.get("confusion"), Mapping):
         svg = confusion_matrix("Confusions", confusion["labels"], confusion["counts"])
         sections += [page.heading("Confusions"), page.chart(svg, "Rows: the label; columns: what it was taken for.")]
@@ -24,6 +27,32 @@ def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
     if isinstance(calibration := result.get("calibration"), Mapping):
         sections += [page.heading("Calibration"), *_calibration(calibration)]
     return sections
+
+
+def _learning(points: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Draw the first metric and write down all of them."""
+    name = next(iter(points[0]["scores"]))
+    scores = [point["scores"][name] for point in points]
+    ends = [(score["low"], score["high"]) for score in scores]
+    curves = [Series("model", [point["rows"] for point in points], [score["value"] for score in scores], ends=ends)]
+    methods = dict.fromkeys(method for score in scores for method in score["beside"])
+    for method in methods:
+        there = [
+            (point["rows"], score["beside"][method])
+            for point, score in zip(points, scores, strict=True)
+            if method in score["beside"]
+        ]
+        curves.append(Series(method, [x for x, _ in there], [y for _, y in there]))
+    chart = line_chart("Score by training rows", curves, "training rows", name)
+    said = (
+        "Each point is a run of its own, scored on the same rows; bars: 95 % intervals over these rows, not over seeds."
+    )
+    lines = [
+        [f"{point['rows']:,}", each, score_text(score), *(number(score["beside"].get(method)) for method in methods)]
+        for point in points
+        for each, score in point["scores"].items()
+    ]
+    return [page.chart(chart, said), page.table(["training rows", "", "model", *methods], lines)]
 
 
 def _errors(errors: Sequence[Mapping[str, Any]], wrong: Any) -> Section:

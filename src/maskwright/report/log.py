@@ -11,7 +11,7 @@ Every record has a ``kind`` and a ``time`` (seconds since 1970, UTC).  The kinds
     note    text; resumed: the step that a new sitting goes on from
     end     reason, seconds
     result  title; scores: {name: score}, see maskwright.report.scores.  What was measured after the end; of a fine-tuning
-            also confusion, errors and calibration, see maskwright.report.finetuned
+            also confusion, errors, calibration and learning_curve, see maskwright.report.finetuned
 
 A field that is not listed is kept and harms nothing.
 

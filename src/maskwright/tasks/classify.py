@@ -61,6 +61,10 @@ class Classification(Task):
         """Make the task again from a model folder's card."""
         return cls(labels, facts.get("metric", "accuracy"), temperature=facts.get("temperature", 1.0))
 
+    def weigh(self, weights: Sequence[float]) -> None:
+        """Weigh the classes by hand."""
+        self.weights = list(weights)
+
     def balance(self, rows: Rows) -> None:
         """Weigh the classes by these rows: n / (C x n_c), which is 1 on average over the rows."""
         counts = np.bincount(self.targets(rows).astype(np.int64), minlength=len(self.labels))

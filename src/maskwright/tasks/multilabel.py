@@ -1,7 +1,7 @@
 """Any number of labels for a text, or for a pair of texts, from the pooled first token.
 
 One yes or no a label.  Focal loss: Lin et al. 2017, https://arxiv.org/abs/1708.02002, without its balance factor, which
-``balance`` is: each label's given rows count (rows without it / rows with it) ^ balance.
+``balance`` is: each label's given rows count (rows without it / rows with it) ^ balance, times a weight by hand.
 Needs: labels separated in one column, or one column each (``tasks.labelsets``).   Relatives: classify.
 """
 
@@ -64,6 +64,7 @@ class MultiLabel(Task):
         self.labels, self.config = tuple(labels), config or MultiLabelConfig()
         self.thresholds_C = np.full(len(labels), USUAL) if thresholds is None else np.array(thresholds, np.float64)
         self.weights_C: Tensor | None = None
+        self.by_hand_C = np.ones(len(labels))
 
     @classmethod
     def read(cls, path: str | Path, columns: Columns, options: Mapping[str, Any]) -> Rows:
@@ -83,13 +84,17 @@ class MultiLabel(Task):
         }
         return cls(labels, MultiLabelConfig.of(options), facts["thresholds"])
 
+    def weigh(self, weights: Sequence[float]) -> None:
+        """Set what each label's given rows count, beside what ``balance`` says."""
+        self.by_hand_C = np.array(weights, np.float64)
+
     def configure(self, options: Mapping[str, Any], rows: Rows) -> None:
         """Set the loss; its weights are of these rows."""
         if options:
             self.config = MultiLabelConfig.of(options, "options.")
         with_C = self.numbers(rows).sum(0)
         ratio_C = np.maximum(len(rows) - with_C, 1) / np.maximum(with_C, 1)
-        self.weights_C = torch.tensor(ratio_C**self.config.balance, dtype=torch.float32)
+        self.weights_C = torch.tensor(ratio_C**self.config.balance * self.by_hand_C, dtype=torch.float32)
 
     def prepare(self, model: Model) -> None:
         """Give the model a classification head of the right size."""

@@ -13,7 +13,7 @@ __all__ = ["SimilarityConfig"]
 
 
 class SimilarityConfig(Config):
-    """``maskwright similarity``."""
+    """Options of ``maskwright similarity`` and of the function ``similarity``."""
 
     model: str
     """Encoder to start from: a folder or org/name."""
@@ -45,6 +45,8 @@ class SimilarityConfig(Config):
     """How a text's tokens become its vector; kept in the model folder."""
     length: int = Field(128, ge=8)
     """Tokens in a training text, special ones included; longer ones are cut."""
+    baseline: bool = True
+    """Score TF-IDF, and the encoder before its training, on the dev pairs too."""
     out: Path = Path("similarity")
     """Run folder."""
     train: FinetuneTrainConfig = FinetuneTrainConfig()

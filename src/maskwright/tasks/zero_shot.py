@@ -3,7 +3,9 @@
 Each label has words (its verbaliser), each one piece of the vocabulary; the text goes into a template, and a label's share is
 the mean probability of its words at the [MASK], beside the other labels'.  Schick and Schütze 2021, section 3,
 https://arxiv.org/abs/2001.07676.  Frequent words are likely whatever the text; ``blank`` takes that out: each label's share is
-divided by the one that it gets for a text that says nothing.  Zhao et al. 2021, https://arxiv.org/abs/2102.09690
+divided by the one that it gets for a text that says nothing.  Zhao et al. 2021, https://arxiv.org/abs/2102.09690.  ``even``
+divides by its mean over the texts instead: right where labels are about as frequent.  Zhou et al. 2023,
+https://arxiv.org/abs/2309.17249
 Needs: a masked LM head.
 """
 
@@ -31,26 +33,31 @@ _HOLE, _PAIR = "{text}", "{pair}"
 
 def zero_shot(
     model: Model,
-    texts: Sequence[str] | Sequence[tuple[str, str]],
+    texts: Sequence[str | tuple[str, ...]],
     words: Mapping[str, str | Sequence[str]],
     *,
     template: str = "{text} It was [MASK].",
     blank: str | None = None,
+    even: bool = False,
     batch_tokens: int = 8192,
 ) -> list[dict[str, Any]]:
     """Return ``label`` and ``probabilities`` by label name for each text, as a fine-tuned classifier does.
 
     texts: texts, or pairs for a template with {pair} too.  words: label -> its word, or several.  template: {text}, once, and
-    [MASK], once, as the model's mask piece is called.  blank: a text that says nothing, such as "N/A".  A text that does not
-    fit is cut.  Raises ConfigError for a template or words that cannot be used, CheckpointError for a model without a masked
-    LM head.
+    [MASK], once, as the model's mask piece is called.  blank: a text that says nothing, such as "N/A".  even: whether the mean
+    over the texts is taken for what a label gets anywhere; this or blank.  A text that does not fit is cut.  Raises ConfigError
+    for a template or words that cannot be used, CheckpointError for a model without a masked LM head.
     """
+    if even and blank is not None:
+        raise ConfigError("even: blank says already what a label gets anywhere; give one of them")
     labels = list(words)
-    rows = [(each,) if isinstance(each, str) else tuple(each) for each in texts]
+    rows = [(each,) if isinstance(each, str) else each for each in texts]
     shares_BC = cloze_shares(model, rows, words, template=template, batch_tokens=batch_tokens)
-    if blank is not None and rows:
-        nothing_1C = cloze_shares(model, [(blank,) * len(rows[0])], words, template=template)
-        shares_BC = shares_BC / nothing_1C
+    if rows and (even or blank is not None):
+        anywhere_1C = shares_BC.mean(0, keepdims=True)
+        if blank is not None:
+            anywhere_1C = cloze_shares(model, [(blank,) * len(rows[0])], words, template=template)
+        shares_BC = shares_BC / anywhere_1C
         shares_BC /= shares_BC.sum(-1, keepdims=True)
     return [
         {

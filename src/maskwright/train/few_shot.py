@@ -2,94 +2,73 @@
 
 Tunstall et al. 2022 (SetFit), https://arxiv.org/abs/2209.11055.  N texts make many pairs: each text is paired with texts of its
 own class (cosine 1) and of other classes (cosine 0); what they teach the encoder is more than N labels could teach a head.
-Needs: an encoder whose vectors mean something already, such as one trained for similarity.
+The logistic regression becomes the folder's classification head on the pooled vectors, so that the result is a fine-tuned
+model like any other.   Needs: an encoder whose vectors mean something already, such as one trained for similarity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from torch import nn
 
-from maskwright.checkpoint.seal import sealed_folder, verify
-from maskwright.errors import CheckpointError, ConfigError, InputError
+from maskwright.checkpoint.folder import Card
+from maskwright.errors import ConfigError, InputError
+from maskwright.evaluation.diagnosis import baselines, dev_scores, diagnose
+from maskwright.evaluation.metrics import metric
+from maskwright.evaluation.runner import logits_of
+from maskwright.families.seq2seq import Seq2SeqNet
 from maskwright.keys import Key
 from maskwright.model import Model, load
-from maskwright.tasks.rows import Rows
+from maskwright.report.log import RunLog
+from maskwright.tasks.classify import Classification
+from maskwright.tasks.few_config import FewShotConfig
+from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.tasks.similar_config import SimilarityConfig
+from maskwright.train.finetune import Finetuned
 from maskwright.train.similar import train_similarity_rows
+from maskwright.train.world import need_alone
 
-__all__ = ["FewShot", "few_rows", "few_shot", "pairs_of"]
-
-_SEAL = "head.json"
-_SCHEMA = 1
+__all__ = ["few_rows", "few_shot", "few_shot_rows", "pairs_of", "read_few"]
 
 
-@dataclass(frozen=True)
-class FewShot:
-    """An encoder and a logistic regression on its vectors."""
+def few_shot(config: FewShotConfig, *, resume: bool = False, command: str = "") -> Finetuned:
+    """Make a classifier of a few labelled texts as configured.
 
-    model: Model
-    labels: tuple[str, ...]
-    weight_CD: NDArray[np.float64]
-    bias_C: NDArray[np.float64]
-
-    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Return ``label`` and ``probabilities`` by label name for each text."""
-        scores_BC = self.model.encode(texts).astype(np.float64) @ self.weight_CD.T + self.bias_C
-        shares_BC = np.exp(scores_BC - scores_BC.max(-1, keepdims=True))
-        shares_BC /= shares_BC.sum(-1, keepdims=True)
-        return [
-            {
-                "label": self.labels[int(row.argmax())],
-                "probabilities": {name: round(float(share), 6) for name, share in zip(self.labels, row, strict=True)},
-            }
-            for row in shares_BC
-        ]
-
-    def save(self, folder: str | Path) -> None:
-        """Write ``model/``, a model folder, and ``head/``, each whole or not at all."""
-        folder = Path(folder)
-        self.model.save(folder / "model")
-        with sealed_folder(folder / "head", _SEAL, {"schema": _SCHEMA, "labels": list(self.labels)}) as staging:
-            tensors = {"weight": torch.from_numpy(self.weight_CD), "bias": torch.from_numpy(self.bias_C)}
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, staging / "head.safetensors")
-
-    @classmethod
-    def load(cls, folder: str | Path) -> FewShot:
-        """Read what ``save`` wrote; CheckpointError for anything missing or damaged."""
-        head = Path(folder) / "head"
-        content = verify(head, _SEAL)
-        if content.get("schema") != _SCHEMA:
-            raise CheckpointError(f"{head / _SEAL}: schema {content.get('schema')!r}; this version reads {_SCHEMA}")
-        tensors = load_file(head / "head.safetensors")
-        return cls(
-            load(Path(folder) / "model"), tuple(content["labels"]), tensors["weight"].numpy(), tensors["bias"].numpy()
-        )
+    The run folder receives ``encoder/``, the training over the pairs with its log and the encoder that it gave, and
+    ``model/``, the classifier.  Raises InputError and DataError (file, line) for rows that cannot be used, and what
+    ``train_similarity`` raises.
+    """
+    rows, rest = read_few(config)
+    return few_shot_rows(load(config.model), rows, rest, config, resume=resume, command=command)
 
 
-def few_rows(rows: Rows, each: int, *, seed: int = 0) -> Rows:
-    """Return ``each`` rows of every label, drawn by the seed; InputError for a label that has fewer."""
+def read_few(config: FewShotConfig) -> tuple[Rows, Rows | None]:
+    """Return the rows to learn from and those to score by: of the dev file, or else what was not drawn; None for none."""
+    columns = Columns(config.text, None, config.label)
+    rows, rest = read_rows(config.data, columns), None
+    if config.each is not None:
+        rows, rest = few_rows(rows, config.each, seed=config.train.seed)
+    if config.dev is not None:
+        rest = read_rows(config.dev, columns)
+    return rows, rest if rest is not None and len(rest) else None
+
+
+def few_rows(rows: Rows, each: int, *, seed: int = 0) -> tuple[Rows, Rows]:
+    """Return ``each`` rows of every label, drawn by the seed, and the rows that are left.
+
+    InputError for a label that has fewer.
+    """
     assert rows.labels is not None
     labels, order = np.array(rows.labels), Key(seed).stream("few.rows").order(len(rows))
-    taken = []
+    taken: list[int] = []
     for label in sorted(set(rows.labels)):
         there = order[labels[order] == label]
         if len(there) < each:
             raise InputError(f"{rows.file}: the label {label!r} has {len(there)} rows, and {each} are asked for")
         taken += there[:each].tolist()
-    return Rows(
-        tuple(rows.texts[at] for at in taken),
-        tuple(rows.labels[at] for at in taken),
-        tuple(rows.lines[at] for at in taken),
-        rows.file,
-    )
+    return rows.pick(taken), rows.pick(np.setdiff1d(np.arange(len(rows)), taken).tolist())
 
 
 def pairs_of(rows: Rows, rounds: int, *, seed: int = 0) -> Rows:
@@ -117,45 +96,70 @@ def pairs_of(rows: Rows, rounds: int, *, seed: int = 0) -> Rows:
     return Rows(tuple(texts), tuple(kinds), tuple(lines), rows.file)
 
 
-def few_shot(
-    model: Model, rows: Rows, out: str | Path, *, rounds: int = 20, strength: float = 1.0, **train: Any
-) -> FewShot:
-    """Return a classifier from a few labelled texts; the model is changed, and ``out`` receives the run and the result.
+def few_shot_rows(
+    model: Model, rows: Rows, dev: Rows | None, config: FewShotConfig, *, resume: bool = False, command: str = ""
+) -> Finetuned:
+    """Make a classifier of rows already read; see ``few_shot``.  The model is changed, and its own pooling is kept."""
+    need_alone("few-shot")
+    if isinstance(model.net, Seq2SeqNet):
+        raise ConfigError(
+            f"model: vectors are an encoder's, and {model.family.name} has a decoder too; take an encoder"
+        )
+    pairs = pairs_of(rows, config.rounds, seed=config.train.seed)
+    task = Classification.of(rows)
+    truth = (
+        None if dev is None else task.numbers(dev)
+    )  # a label that nothing was learnt of is refused now, not at the end
+    pooling = model.card.task.get("pooling", "mean")
+    trained = train_similarity_rows(
+        model,
+        pairs,
+        None,
+        SimilarityConfig(
+            model=config.model,
+            data=config.data,
+            loss="cosine",
+            pooling=pooling,
+            length=config.length,
+            out=config.out / "encoder",
+            train=config.train,
+        ),
+        resume=resume,
+        command=command,
+        label="few-shot",
+    )
+    weight_CD, bias_C = _regression(model.encode([text for (text,) in rows.texts]), task.numbers(rows), config.strength)
+    task.read_by(pooling)
+    head = model.add_head(task.head, len(task.labels))
+    assert isinstance(head.score, nn.Linear)
+    with torch.no_grad():
+        head.score.weight.copy_(torch.from_numpy(weight_CD))
+        head.score.bias.copy_(torch.from_numpy(bias_C))
+    model.keep_heads(task.head)
+    model.eval()
+    facts, labels = task.card()
+    history = {"command": command, "rows": len(rows), "steps": trained.finished.steps}
+    model.card = Card({**facts, "pooling": pooling}, tuple(labels), {**model.card.provenance, "few_shot": history})
+    model.save(config.out / "model")
+    if dev is None or truth is None:
+        return Finetuned(model, task, trained.finished, {}, 0, config.out, np.empty((0, len(labels)), np.float32))
+    logits = logits_of(model, dev.texts)
+    beside = baselines(task, rows, dev, config.train.seed) if config.baseline else {}
+    with RunLog(config.out / "encoder" / "log.jsonl") as log:
+        title = f"On {len(dev):,} rows, after {len(rows):,}"
+        log.write("result", title=title, scores=dev_scores(task, truth, logits, beside), **diagnose(task, dev, logits))
+    found = metric(task.metric)(truth, task.answers(logits))
+    return Finetuned(model, task, trained.finished, found, len(dev), config.out, logits)
 
-    rounds: pairs of either kind for each text.  strength: the logistic regression's inverse regularisation C.  train: options
-    of the loop; by default one epoch over the pairs, 16 a step, at a rate of 2e-5.  The model's own pooling is kept.
 
-    Raises InputError for rows that cannot be used and what ``train_similarity`` raises.
-    """
+def _regression(
+    vectors_BD: NDArray[np.float32], numbers_B: NDArray[np.float64], strength: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weights and biases of a logistic regression, (C, D) and (C,)."""
     from sklearn.linear_model import LogisticRegression
 
-    if rounds < 1 or strength <= 0:
-        raise ConfigError(f"rounds {rounds} and strength {strength}: at least 1 and above 0 are expected")
-    out = Path(out)
-    options = {"epochs": 1, "examples": 16, "lr": 2e-5, **train}
-    if {"steps", "minutes"} & set(train):
-        del options["epochs"]
-    config = SimilarityConfig.of(
-        {
-            "model": "given",
-            "data": rows.file,
-            "loss": "cosine",
-            "pooling": model.card.task.get("pooling", "mean"),
-            "length": min(128, model.longest),
-            "out": out / "run",
-            "train": options,
-        }
-    )
-    pairs = pairs_of(rows, rounds, seed=config.train.seed)
-    trained = train_similarity_rows(model, pairs, None, config).model
-    assert rows.labels is not None
-    labels = tuple(sorted(set(rows.labels)))
-    numbers = [labels.index(label) for label in rows.labels]
-    vectors = trained.encode([texts[0] for texts in rows.texts]).astype(np.float64)
-    fitted = LogisticRegression(C=strength, max_iter=10_000).fit(vectors, numbers)
+    fitted = LogisticRegression(C=strength, max_iter=10_000).fit(vectors_BD.astype(np.float64), numbers_B)
     weight_CD, bias_C = fitted.coef_, fitted.intercept_
-    if len(labels) == 2:  # one line of weights, for the second class against the first
+    if len(fitted.classes_) == 2:  # one line of weights, for the second class against the first
         weight_CD, bias_C = np.concatenate([0 * weight_CD, weight_CD]), np.concatenate([0 * bias_C, bias_C])
-    found = FewShot(trained, labels, np.ascontiguousarray(weight_CD), np.ascontiguousarray(bias_C))
-    found.save(out)
-    return found
+    return weight_CD, bias_C

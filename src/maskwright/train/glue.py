@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from maskwright.tasks.glue import AX
 from maskwright.tasks.submission import EXPECTED, predictions, tsv, write_submission
 from maskwright.train.finetune import answer, finetune_rows, fingerprint
 from maskwright.train.glue_data import TaskData, order_of, read_tasks
+from maskwright.train.world import need_alone
 
 __all__ = ["Cell", "run_glue"]
 
@@ -60,8 +60,7 @@ def run_glue(
     tell: receives a line before each run.  Raises ConfigError for tasks, options or files that cannot be, before the first
     run, and for a folder whose cells had other settings; Stopped, after saving; and what ``finetune`` raises.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("glue runs in one process; start it without torchrun")
+    need_alone("glue")
     data, left_out = read_tasks(config)
     order = order_of(config, list(data))
     _check_starts(config, data)

@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from maskwright.errors import ConfigError, InputError
 from maskwright.evaluation.intervals import Spread, mean_sd
 from maskwright.keys import Key
 from maskwright.report.files import write_atomic
+from maskwright.report.log import read_log
 from maskwright.tasks.base import Task
+from maskwright.tasks.few_config import FewShotConfig
 from maskwright.tasks.rows import Rows
+from maskwright.train.few_shot import few_shot
 from maskwright.train.finetune import finetune_rows, read_data, start, training_rows
 
-__all__ = ["Repeated", "folds_of", "repeat"]
+__all__ = ["Repeated", "folds_of", "repeat", "repeat_few_shot"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,39 @@ def repeat(
             runs.append(
                 {"name": name, "seed": seed, "fold": fold, "metrics": dict(done.metrics), "dev_rows": done.dev_rows}
             )
-    write_atomic(config.out / "runs.json", (json.dumps({"command": command, "runs": runs}, indent=1) + "\n").encode())
+    return _written(config.out, runs, command)
+
+
+def repeat_few_shot(config: FewShotConfig, *, seeds: int, resume: bool = False, command: str = "") -> Repeated:
+    """Learn from few rows once for each seed from ``train.seed`` on, each time from rows of its own.
+
+    Folders and ``out/runs.json`` as ``repeat`` has them; what simple methods score on the same rows is among the metrics.
+    ConfigError where nothing is drawn or left to score by.
+    """
+    if seeds < 1 or (config.each is None and config.dev is None):
+        raise ConfigError(f"seeds {seeds}: give at least 1, and --each, or --dev for rows to score by")
+    runs: list[dict[str, Any]] = []
+    for seed in range(config.train.seed, config.train.seed + seeds):
+        name = f"seed-{seed}"
+        train = config.train.model_copy(update={"seed": seed})
+        one = config.model_copy(update={"train": train, "out": config.out / name})
+        again = resume and (one.out / "encoder" / "log.jsonl").exists()
+        done = few_shot(one, resume=again, command=command)
+        if not done.dev_rows:
+            raise ConfigError(f"each {config.each}: no row of {config.data} is left to score by; give --dev")
+        result = [record for record in read_log(one.out / "encoder" / "log.jsonl") if record["kind"] == "result"][-1]
+        beside = {
+            f"{metric}, {method}": value
+            for metric, score in result["scores"].items()
+            for method, value in score["beside"].items()
+        }
+        metrics = {**done.metrics, **beside}
+        runs.append({"name": name, "seed": seed, "fold": None, "metrics": metrics, "dev_rows": done.dev_rows})
+    return _written(config.out, runs, command)
+
+
+def _written(out: Path, runs: list[dict[str, Any]], command: str) -> Repeated:
+    write_atomic(out / "runs.json", (json.dumps({"command": command, "runs": runs}, indent=1) + "\n").encode())
     return Repeated(tuple(runs))
 
 

@@ -17,8 +17,9 @@ from maskwright.data.several import SideBySide
 from maskwright.errors import ConfigError
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.runner import Taken
-from maskwright.evaluation.similar import METRIC, cosines
+from maskwright.evaluation.similar import METRIC, cosines, pair_baselines, pair_result
 from maskwright.model import Model, load
+from maskwright.report.log import RunLog
 from maskwright.tasks.rows import Columns, Rows, read_rows
 from maskwright.tasks.similar import Similarity, labels_of, make_loss, source_of
 from maskwright.tasks.similar_config import SimilarityConfig
@@ -58,18 +59,32 @@ def train_similarity(config: SimilarityConfig, *, resume: bool = False, command:
 
 
 def train_similarity_rows(
-    model: Model, rows: Rows, dev: Rows | None, config: SimilarityConfig, *, resume: bool = False, command: str = ""
+    model: Model,
+    rows: Rows,
+    dev: Rows | None,
+    config: SimilarityConfig,
+    *,
+    resume: bool = False,
+    command: str = "",
+    label: str = "similarity",
 ) -> Trained:
     """Train on rows already read; see ``train_similarity``.  The model is changed.
 
     Started by torchrun, all its processes call this; the first one writes.
     """
     with together() as world:
-        return _train(world, model, rows, dev, config, resume, command)
+        return _train(world, model, rows, dev, config, resume, command, label)
 
 
 def _train(
-    world: World, model: Model, rows: Rows, dev: Rows | None, config: SimilarityConfig, resume: bool, command: str
+    world: World,
+    model: Model,
+    rows: Rows,
+    dev: Rows | None,
+    config: SimilarityConfig,
+    resume: bool,
+    command: str,
+    label: str,
 ) -> Trained:
     train = config.train
     if config.length > model.longest:
@@ -94,6 +109,11 @@ def _train(
     steps = steps_of(train, loader, model, objective, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=every)
     truth = None if dev is None else np.array(dev.numbers())
+    beside = {}
+    if dev is not None and truth is not None and config.baseline and world.first:
+        begun = metric(METRIC)(truth, cosines(model, dev.texts, pooling=config.pooling))
+        values = np.array(rows.numbers()) if objective.loss.labels in ("number", "binary") else None
+        beside = {"before training": begun, **pair_baselines(rows, values, dev)}
 
     def evaluate() -> Evaluation:
         assert dev is not None and truth is not None
@@ -117,13 +137,13 @@ def _train(
         },
         evaluate=None if dev is None else evaluate,
         start_record={
-            "name": "Similarity",
+            "name": label[0].upper() + label[1:],
             "config": config.model_dump(mode="json"),
             "machine": machine.describe(),
             "command": command,
             "parameters": sum(p.numel() for p in model.parameters()),
         },
-        label="similarity",
+        label=label,
         world=world,
     )
     finished = run.train(resume=resume)
@@ -132,10 +152,15 @@ def _train(
     facts = {"name": objective.name, "pooling": config.pooling, "loss": config.loss, "length": config.length}
     history = {"command": command, "loss": config.loss, "steps": finished.steps}
     model.card = Card(facts, (), {**model.card.provenance, "similarity": history})
+    said = None if dev is None else cosines(model, dev.texts)
     if world.first:
         model.save(config.out / "model")
+        if dev is not None and said is not None:
+            with RunLog(config.out / "log.jsonl") as log:
+                log.write("result", title="Cosine against the dev pairs", **pair_result(dev, said, beside))
     world.wait()
-    return Trained(model, finished, {} if dev is None else dict(evaluate().metrics), config.out)
+    found = {} if truth is None or said is None else metric(METRIC)(truth, said)
+    return Trained(model, finished, found, config.out)
 
 
 def _fingerprint(rows: Rows) -> str:

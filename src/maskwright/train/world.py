@@ -23,9 +23,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from maskwright import machine
-from maskwright.errors import TrainingError
+from maskwright.errors import ConfigError, TrainingError
 
-__all__ = ["ALONE", "World", "together"]
+__all__ = ["ALONE", "World", "need_alone", "together"]
 
 Thing = TypeVar("Thing")
 
@@ -87,6 +87,13 @@ class World:
 
 
 ALONE = World()
+
+
+def need_alone(what: str) -> None:
+    """ConfigError where torchrun started several processes, for what is made of several runs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(f"{what} runs in one process; start it without torchrun")
+
 
 _LAST_WORDS = 10
 """Seconds."""

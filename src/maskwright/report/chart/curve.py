@@ -22,13 +22,15 @@ COLOURS = 6
 class Series:
     """A named curve; where ``ys`` is not finite it has a gap.
 
-    ``colour`` 0 to 5 pairs it with another curve of that colour; without one it takes its place's.
+    ``colour`` 0 to 5 pairs it with another curve of that colour; without one it takes its place's.  ``ends`` are each point's
+    interval, drawn as a bar.
     """
 
     name: str
     xs: Sequence[float]
     ys: Sequence[float]
     colour: int | None = None
+    ends: Sequence[tuple[float, float]] = ()
 
 
 def line_chart(
@@ -52,7 +54,7 @@ def line_chart(
     draw = Drawing(size)
     if log_y:
         series = [_above_zero(one) for one in series]
-    usable = [level for one in series for level in extremes(one.ys)]
+    usable = [level for one in series for level in extremes([*one.ys, *(end for ends in one.ends for end in ends)])]
     if not usable:
         draw.text(size.width / 2, size.height / 2, "no finite value to draw", "label middle")
         return draw.svg(title, f"{title}: no finite value to draw.")
@@ -122,6 +124,8 @@ def _curve(
     tip: Callable[[str, float, float], str],
     log_y: bool,
 ) -> None:
+    for x, ends in zip(one.xs, one.ends, strict=False):
+        draw.line(*at(x, ends[0]), *at(x, ends[1]), f"line {colour}")
     raw = thin(one.xs, one.ys)
     many = len(one.ys) > SMOOTH_ABOVE
     for run in raw.runs:
