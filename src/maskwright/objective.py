@@ -104,6 +104,8 @@ class Objective(nn.Module):
     weighting: str = "fixed"
     """How the parts' weights are decided: fixed, or by a mode of ``objectives.weights``."""
 
+    alone = False
+    """Whether it makes other tokens of the text, so that no other objective finds its targets there."""
     couples = False
     """Whether an example's loss depends on the other examples of its step; see ``train.coupled``."""
 
@@ -173,6 +175,11 @@ class Together(Objective):
             makers = [objective.name for objective in objectives if twice[0] in objective.parts]
             raise ConfigError(
                 f"objectives: {' and '.join(makers)} both make the part {twice[0]!r}; leave one of them out"
+            )
+        if len(objectives) > 1 and (lonely := [objective.name for objective in objectives if objective.alone]):
+            raise ConfigError(
+                f"objectives: {lonely[0]} makes other tokens of the text, in which no other objective finds its targets; "
+                "name it alone"
             )
         if unknown := [name for name in self.weights if name not in self.parts]:
             raise ConfigError(

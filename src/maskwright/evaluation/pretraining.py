@@ -37,6 +37,7 @@ __all__ = [
 TOKEN_TITLES = {
     "mlm": "masked-token",
     "plm": "any-order token",
+    "blank": "blank",
     "causal": "next-token",
     "spans": "span",
     "denoise": "mended-text",
