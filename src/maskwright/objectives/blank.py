@@ -132,7 +132,7 @@ def written_behind(batch: Batch) -> tuple[Grid, Tensor]:
 class Blank(Objective):
     """Cross-entropy over the vocabulary at every place of what is written.
 
-    forward: the M targets of ``MakeBlanks`` -> one part, summed over them.
+    forward: the M targets of ``MakeBlanks`` -> one part, summed over them; its usual answer is the last piece, once a span.
     """
 
     name = "blank"
@@ -189,7 +189,8 @@ class Blank(Objective):
         x_TE = net.embed.summed(ids, positions, segments)
         x_TD = net.embed.finished(x_TE.index_add(0, rows, within_ME.to(x_TE.dtype)))
         states_TD = net.stack(x_TD, positions, grid)[-1]
-        return {"blank": picked(run.model.head("mlm")(states_TD[rows]), labels, target.count)}
+        part = picked(run.model.head("mlm")(states_TD[rows]), labels, target.count)
+        return {"blank": replace(part, usual=(within.labels[: target.count] == 0).sum())}
 
 
 def _piece(tokenizer: Tokenizer, *roles: str) -> int:

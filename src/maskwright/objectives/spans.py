@@ -18,11 +18,13 @@ spans are taken out of it, where they make it longer so that the input has that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from maskwright.config import Config
 from maskwright.data.batch import Sample
@@ -145,6 +147,13 @@ class Spans(Objective):
     def __init__(self, config: SpansConfig) -> None:
         super().__init__()
         self.config = config
+        self._marks: Tensor | None = None
+
+    def prepare(self, model: Model) -> None:
+        """Give the model its head; ConfigError for a tokenizer without sentinels."""
+        super().prepare(model)
+        marks = {*model.tokenizer.special_ids, *sentinels_of(model.tokenizer, self.config.sentinel).tolist()}
+        self._marks = torch.tensor(sorted(marks), device=model.device)
 
     def pairing(self, length: int, short_rate: float, frame: Frame) -> Chunks:
         """Return the rule of chunks."""
@@ -160,6 +169,8 @@ class Spans(Objective):
         return TakeOut(self.config, sentinels, Rewriting.of(self.name, model))
 
     def forward(self, run: Pass) -> Loss:
-        """Return the part ``spans``."""
-        assert run.batch.decoder is not None
-        return next_pieces(run, self.name, run.batch.decoder)
+        """Return the part ``spans``; its usual answer is the next mark: a sentinel, or a piece of the frame."""
+        assert run.batch.decoder is not None and self._marks is not None
+        part = next_pieces(run, self.name, run.batch.decoder)[self.name]
+        marked = torch.isin(run.batch.decoder.targets[self.name].labels, self._marks.to(run.model.device))
+        return {self.name: replace(part, usual=marked.sum())}
