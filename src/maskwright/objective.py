@@ -114,6 +114,11 @@ class Objective(nn.Module):
         """Names of the parts of its loss."""
         return (self.name,)
 
+    @property
+    def readers(self) -> tuple[Spec, ...]:
+        """Networks beside the model that read every token too, as an estimate of memory has to know; usually none."""
+        return ()
+
     @classmethod
     def misfit(cls, family: Family, spec: Spec) -> str | None:
         """Return why models of a family cannot learn this, or None where they can."""
@@ -170,6 +175,7 @@ class Together(Objective):
         self._registered = nn.ModuleList(objectives)
         self.name = "+".join(objective.name for objective in objectives)
         self.heads = tuple(dict.fromkeys(head for objective in objectives for head in objective.heads))
+        self.share = max((objective.share for objective in objectives), default=0.0)
         self.weights = dict(weights or {})
         if twice := [name for name in self.parts if self.parts.count(name) > 1]:
             makers = [objective.name for objective in objectives if twice[0] in objective.parts]
@@ -199,6 +205,11 @@ class Together(Objective):
     def parts(self) -> tuple[str, ...]:
         """Names of all parts, in order."""
         return tuple(part for objective in self.members for part in objective.parts)
+
+    @property
+    def readers(self) -> tuple[Spec, ...]:
+        """Those of all members."""
+        return tuple(spec for objective in self.members for spec in objective.readers)
 
     def pairing(self, length: int, short_rate: float, frame: Frame) -> Pairing:
         """Return the rule of the member that has one, or else runs of whole sentences; ConfigError where two have one."""

@@ -36,7 +36,7 @@ from maskwright.objectives.mlm import Mlm, MlmConfig
 
 __all__ = ["Corrupt", "Rtd", "RtdConfig", "draw_from", "generator_spec"]
 
-_ROWS = 256
+_ROWS = 64
 """Rows whose distributions are summed up at once: in double precision a whole batch of them would not fit."""
 
 
@@ -158,13 +158,18 @@ class Rtd(Objective):
             raise ConfigError(
                 f"objective.rtd.size: {config.size} beside generator {config.generator}, which has its own size; leave one out"
             )
-        self.config, self._mlm = config, Mlm(config.mlm)
+        self.config, self._mlm, self.share = config, Mlm(config.mlm), config.mlm.rate
         self.generator: Net | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The generator's and the discriminator's."""
         return ("mlm", "rtd")
+
+    @property
+    def readers(self) -> tuple[Spec, ...]:
+        """The generator."""
+        return () if self.generator is None else (self.generator.spec,)
 
     def prepare(self, model: Model) -> None:
         """Give the model its head, and make a generator that shares the model's tables: a fresh one, or one of a folder.
