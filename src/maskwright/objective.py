@@ -104,6 +104,8 @@ class Objective(nn.Module):
     weighting: str = "fixed"
     """How the parts' weights are decided: fixed, or by a mode of ``objectives.weights``."""
 
+    marks = False
+    """Whether marks of its own, such as sentinels, are among its targets; the part then says as ``usual`` how many are."""
     alone = False
     """Whether it makes other tokens of the text, so that no other objective finds its targets there."""
     couples = False
@@ -176,6 +178,7 @@ class Together(Objective):
         self.name = "+".join(objective.name for objective in objectives)
         self.heads = tuple(dict.fromkeys(head for objective in objectives for head in objective.heads))
         self.share = max((objective.share for objective in objectives), default=0.0)
+        self.marks = any(objective.marks for objective in objectives)
         self.weights = dict(weights or {})
         if twice := [name for name in self.parts if self.parts.count(name) > 1]:
             makers = [objective.name for objective in objectives if twice[0] in objective.parts]

@@ -16,7 +16,7 @@ from maskwright.evaluation.intervals import wilson
 from maskwright.evaluation.pretraining import Reference
 from maskwright.keys import Key
 from maskwright.report.log import read_log
-from maskwright.train.pretrain import pretrain
+from maskwright.train.pretrain import foresee, pretrain
 from maskwright.train.watch import Baselines, baselines, signs, to_beat
 
 RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "runs.json").read_text())
@@ -162,6 +162,17 @@ def test_marks_of_an_objective_are_no_text_that_was_learnt() -> None:
     for record in records:
         record |= {"parts": {"spans": known.entropy - 0.5}, "accuracy": {"spans": 1.5 * share}}
     assert "plateau" not in told(records, 24)
+
+
+def test_marks_count_in_what_is_to_beat(small_corpus: Corpus, tmp_path: Path) -> None:
+    given = config(small_corpus.folder, tmp_path / "run", {"steps": 2}, objectives="blank", held_out=0.1)
+    looked, scored = foresee(given).baselines, pretrain(given).heldout
+    assert scored is not None
+    assert 0.1 < looked.marks == pytest.approx(scored.usual["blank"], abs=0.02)
+    words = looked.reference.with_marks(looked.marks)
+    lines = dict(to_beat(looked))
+    assert f"{words.entropy:.3f} nats: word frequencies, the objective's marks counted" in lines["blank loss"]
+    assert "always 'the next mark'" in lines["blank accuracy"]
 
 
 def test_a_discriminator_that_names_no_token_is_at_chance() -> None:

@@ -138,7 +138,7 @@ class Blank(Objective):
     name = "blank"
     heads = ("mlm",)
     decoder = False
-    alone = True
+    alone = marks = True
     Config = BlankConfig
 
     def __init__(self, config: BlankConfig) -> None:

@@ -142,6 +142,7 @@ class Spans(Objective):
     heads = ("lm",)
     decoder = True
     share = 0.2
+    marks = True
     Config = SpansConfig
 
     def __init__(self, config: SpansConfig) -> None:

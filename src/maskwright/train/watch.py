@@ -63,6 +63,8 @@ class Baselines:
     """What is asked of single tokens; None where nothing is, or not which one it is."""
     pair_task: str = "next-sentence"
     """What is asked of the pairs."""
+    marks: float = 0.0
+    """Share of the targets that are an objective's own marks."""
 
 
 def baselines(
@@ -95,11 +97,11 @@ def baselines(
 
 def to_beat(found: Baselines) -> list[tuple[str, str]]:
     """Return names and values for a table."""
-    reference = found.reference
+    reference = token_reference(found.reference, "", {"": found.marks})
     lines = []
     if found.token_task is not None:
-        guess = number(math.log(found.vocabulary))
-        text = f"{number(reference.entropy)} nats: word frequencies (a uniform guess: {guess})"
+        guess, marks = number(math.log(found.vocabulary)), ", the objective's marks counted" * bool(found.marks)
+        text = f"{number(reference.entropy)} nats: word frequencies{marks} (a uniform guess: {guess})"
         lines.append((f"{found.token_task} loss", text))
         lines.append((f"{found.token_task} accuracy", f"{share(reference.most_frequent)}: always {reference.piece!r}"))
     if found.nsp_majority is not None:
