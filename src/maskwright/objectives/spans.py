@@ -150,12 +150,6 @@ class Spans(Objective):
         self.config = config
         self._marks: Tensor | None = None
 
-    def prepare(self, model: Model) -> None:
-        """Give the model its head; ConfigError for a tokenizer without sentinels."""
-        super().prepare(model)
-        marks = {*model.tokenizer.special_ids, *sentinels_of(model.tokenizer, self.config.sentinel).tolist()}
-        self._marks = torch.tensor(sorted(marks), device=model.device)
-
     def pairing(self, length: int, short_rate: float, frame: Frame) -> Chunks:
         """Return the rule of chunks."""
         return Chunks(length, frame.special(1))
@@ -171,7 +165,11 @@ class Spans(Objective):
 
     def forward(self, run: Pass) -> Loss:
         """Return the part ``spans``; its usual answer is the next mark: a sentinel, or a piece of the frame."""
-        assert run.batch.decoder is not None and self._marks is not None
+        assert run.batch.decoder is not None
+        if self._marks is None:
+            tokenizer = run.model.tokenizer
+            marks = {*tokenizer.special_ids, *sentinels_of(tokenizer, self.config.sentinel).tolist()}
+            self._marks = torch.tensor(sorted(marks), device=run.model.device)
         part = next_pieces(run, self.name, run.batch.decoder)[self.name]
-        marked = torch.isin(run.batch.decoder.targets[self.name].labels, self._marks.to(run.model.device))
+        marked = torch.isin(run.batch.decoder.targets[self.name].labels, self._marks)
         return {self.name: replace(part, usual=marked.sum())}
