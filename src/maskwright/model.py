@@ -144,6 +144,8 @@ class Model(nn.Module):
                 f"the tokenizer lays texts out in {wanted} segments and the model has {there}: they do not belong together"
             )
         self.family, self.net, self.tokenizer, self.card = family, net, tokenizer, card or Card()
+        self.fresh = card is None
+        """Whether its weights were made and not read from a folder."""
 
     @property
     def spec(self) -> Spec:

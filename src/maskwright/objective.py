@@ -102,6 +102,10 @@ class Objective(nn.Module):
     weighting: str = "fixed"
     """How the parts' weights are decided: fixed, or by a mode of ``objectives.weights``."""
 
+    marks = False
+    """Whether marks of its own, such as sentinels, are among its targets; the part then says as ``usual`` how many are."""
+    alone = False
+    """Whether it makes other tokens of the text, so that no other objective finds its targets there."""
     couples = False
     """Whether an example's loss depends on the other examples of its step; see ``train.coupled``."""
 
@@ -109,6 +113,11 @@ class Objective(nn.Module):
     def parts(self) -> tuple[str, ...]:
         """Names of the parts of its loss."""
         return (self.name,)
+
+    @property
+    def readers(self) -> tuple[Spec, ...]:
+        """Networks beside the model that read every token too, as an estimate of memory has to know; usually none."""
+        return ()
 
     @classmethod
     def misfit(cls, family: Family, spec: Spec) -> str | None:
@@ -166,11 +175,18 @@ class Together(Objective):
         self._registered = nn.ModuleList(objectives)
         self.name = "+".join(objective.name for objective in objectives)
         self.heads = tuple(dict.fromkeys(head for objective in objectives for head in objective.heads))
+        self.share = max((objective.share for objective in objectives), default=0.0)
+        self.marks = any(objective.marks for objective in objectives)
         self.weights = dict(weights or {})
         if twice := [name for name in self.parts if self.parts.count(name) > 1]:
             makers = [objective.name for objective in objectives if twice[0] in objective.parts]
             raise ConfigError(
                 f"objectives: {' and '.join(makers)} both make the part {twice[0]!r}; leave one of them out"
+            )
+        if len(objectives) > 1 and (lonely := [objective.name for objective in objectives if objective.alone]):
+            raise ConfigError(
+                f"objectives: {lonely[0]} makes other tokens of the text, in which no other objective finds its targets; "
+                "name it alone"
             )
         if unknown := [name for name in self.weights if name not in self.parts]:
             raise ConfigError(
@@ -190,6 +206,11 @@ class Together(Objective):
     def parts(self) -> tuple[str, ...]:
         """Names of all parts, in order."""
         return tuple(part for objective in self.members for part in objective.parts)
+
+    @property
+    def readers(self) -> tuple[Spec, ...]:
+        """Those of all members."""
+        return tuple(spec for objective in self.members for spec in objective.readers)
 
     def pairing(self, length: int, short_rate: float, frame: Frame) -> Pairing:
         """Return the rule of the member that has one, or else runs of whole sentences; ConfigError where two have one."""

@@ -65,13 +65,18 @@ def test_ragged_kernels_give_the_formula_s_values_and_gradients(
 @pytest.mark.parametrize("bias", ["no bias", "shared bias", "bias of each"])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_grid_kernel_gives_the_formula_s_values_and_gradients(masked: bool, causal: bool, bias: str) -> None:
+@pytest.mark.parametrize("seen", [False, True])
+def test_the_grid_kernel_gives_the_formula_s_values_and_gradients(
+    seen: bool, masked: bool, causal: bool, bias: str
+) -> None:
     mask = torch.arange(6) < torch.tensor([6, 2, 5, 1])[:, None] if masked else None
-    layout = Grid(4, 6, mask)
+    chosen = torch.rand(4, 6, 6, generator=torch.Generator().manual_seed(1)) < 0.5
+    chosen[..., 0] = True  # something to see, for every query
+    layout = Grid(4, 6, mask, chosen if seen else None)
     given, _ = inputs([6] * 4, [6] * 4)
     shape = {"no bias": None, "shared bias": (HEADS, 6, 6), "bias of each": (4, HEADS, 6, 6)}[bias]
     added = None if shape is None else torch.randn(shape, dtype=torch.float64)
-    for window in WINDOWS if mask is None else (None,):  # a padded place whose window holds no token would see nothing
+    for window in (None,) if masked or seen else WINDOWS:  # a place whose window holds no token would see nothing
         options = {"causal": causal, "bias": added, "window": window}
         expected = with_gradients("plain", given, (layout, layout), **options)
         for a, b in zip(with_gradients("grid", given, (layout, layout), **options), expected, strict=True):

@@ -109,7 +109,7 @@ def test_what_an_objective_reorders_is_shown_before_and_after(tokenizer: Tokeniz
     before = sample_of(tokenizer, "the string of the file")
     shorter = replace(
         before, ids=before.ids[[0, 3, 1, -1]], segments=before.segments[:4], special=before.special[[0, 3, 1, -1]],
-        targets={"say": (np.array([1, 2]), before.ids[[1, 2]]), "numbers": (np.array([1]), np.array([0.5]))},
+        targets={"say": (np.array([1, 2]), before.ids[[1, 2]]), "say.where": (np.array([1]), np.array([7]))},
     )  # fmt: skip
     example = example_of("One", before, shorter, tokenizer, {})
     assert [line.title for line in example.lines] == ["as it was", "as the model sees it"]

@@ -14,7 +14,7 @@ from maskwright.data.plan import Budget
 from maskwright.data.source import CorpusSource
 from maskwright.errors import ConfigError
 from maskwright.keys import Key
-from maskwright.model import Model
+from maskwright.model import Model, load
 from maskwright.objective import Pass
 from maskwright.objectives.rtd import Rtd, RtdConfig, draw_from, generator_spec
 from maskwright.text.tokenizer import Tokenizer
@@ -167,3 +167,61 @@ def test_a_size_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no field 'objective\.rtd\.mlm\.rat'"):
         make_objective("rtd", {"rtd": {"mlm": {"rat": 0.3}}})
     assert RtdConfig.of({"mlm": {"rate": 0.3}}).mlm.mask_share == 0.85
+
+
+@pytest.fixture
+def trained(tokenizer: Tokenizer, tmp_path: Path) -> Path:
+    """The folder of a generator of another size than a fresh one has."""
+    objective, model = made(tokenizer, size=0.5)
+    objective.generator_model(model).save(tmp_path / "generator")
+    return tmp_path / "generator"
+
+
+def test_a_trained_generator_lends_its_tables_and_its_blocks(
+    trained: Path, tokenizer: Tokenizer, samples: list[Sample]
+) -> None:
+    (objective,) = make_objective("rtd", {"rtd": {"generator": str(trained)}}).members
+    model = tiny_of("electra", tokenizer, seed=7)
+    objective.prepare(model)
+    assert isinstance(objective, Rtd) and objective.generator is not None
+    theirs = load(trained).net.state_dict()
+    ours = objective.generator_model(model).net.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert torch.equal(model.net.embed.token.weight, theirs["embed.token.weight"])
+    assert not any("embed.token" in name for name, _ in objective.named_parameters())
+    loss = objective(Pass(model, batch_of(objective, model, samples)))
+    sum(part.sum for part in loss.values()).backward()  # type: ignore[union-attr]
+    assert all(parameter.grad is not None for parameter in objective.generator.parameters())
+
+
+def test_what_is_no_generator_of_the_encoder_is_refused(trained: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    def refused(match: str, folder: Path, model: Model, **options: object) -> None:
+        with pytest.raises(ConfigError, match=match):
+            for part in make_objective("rtd", {"rtd": {"generator": str(folder), **options}}).members:
+                part.prepare(model)
+
+    refused(r"rtd\.size: 0\.5 beside generator", trained, tiny_of("electra", tokenizer), size=0.5)
+    refused(
+        r"embed\.position\.weight of \[128, 32\], and the encoder of \[64, 32\]",
+        trained,
+        tiny_of("electra", tokenizer, positions=64),
+    )
+    discriminator = tiny_of("electra", tokenizer)
+    discriminator.add_head("rtd")
+    discriminator.save(tmp_path / "other")
+    refused(r"no mlm head \(heads: rtd\)", tmp_path / "other", tiny_of("electra", tokenizer))
+    refused("their tables of tokens and places.*differ", trained, load(tmp_path / "other"))
+    bert = tiny_of("bert", tokenizer)
+    bert.add_head("mlm")
+    bert.save(tmp_path / "bert")
+    refused("is of the family bert, and the encoder of electra", tmp_path / "bert", tiny_of("electra", tokenizer))
+    more = Tokenizer.train(["some other words"], vocab_size=100)
+    refused("another vocabulary", trained, tiny_of("electra", more))
+
+
+def test_an_encoder_goes_on_with_the_generator_that_it_was_trained_with(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    objective, model = made(tokenizer)
+    model.save(tmp_path / "model")
+    objective.save(tmp_path, model, {})
+    (again,) = make_objective("rtd", {"rtd": {"generator": str(tmp_path / "generator")}}).members
+    again.prepare(load(tmp_path / "model"))

@@ -18,14 +18,17 @@ from maskwright.config import PretrainTrainConfig
 from maskwright.corpus.store import Corpus
 from maskwright.data.plan import Budget, Plan
 from maskwright.errors import InputError
+from maskwright.families import Spec
 from maskwright.keys import Key
 from maskwright.model import Model
 from maskwright.report.terminal import key_values
+from maskwright.text.tokenizer import Tokenizer
 from maskwright.train import memory as memory_module
 from maskwright.train.estimate import Disk, Estimate, estimate, refuse, remarks, rows
 from maskwright.train.memory import free_memory, micro_tokens_for, predict
 from maskwright.train.pretrain import pretrain
 from maskwright.train.setup import Pretraining, make_objective
+from small import tiny_of
 
 Tiny = Callable[..., Model]
 CPU = torch.device("cpu")
@@ -99,14 +102,43 @@ def test_memory_counts_weights_gradients_and_moments(tiny: Tiny) -> None:
     assert of(precision="bf16")["activations"] < adam["activations"]
 
 
-def test_the_predicted_peak_is_about_the_measured_one(small_corpus: Corpus, tmp_path: Path) -> None:
+def test_a_generator_s_activations_count_and_so_do_all_scores(tokenizer: Tokenizer) -> None:
+    (rtd,) = make_objective("rtd", {"rtd": {"size": 1.0}}).members
+    model = tiny_of("electra", tokenizer)
+    assert rtd.readers == ()
+    rtd.prepare(model)
+    assert rtd.readers == (model.spec,)  # of size 1 it is the same network again
+    settings = PretrainTrainConfig.of({"precision": "fp32"})
+
+    def activations(rate: float, *beside: Spec) -> int:
+        found = predict(model.spec, 0, settings, micro_tokens=10_000, length=64, where=CPU, rate=rate, beside=beside)
+        return found.activations
+
+    nothing = predict(model.spec, 0, settings, micro_tokens=0, length=64, where=CPU).activations
+    alone, both = activations(0.0), activations(0.0, model.spec)
+    assert both - nothing == pytest.approx(2 * (alone - nothing))
+    scores = activations(1.0) - alone
+    assert scores == pytest.approx(1.6 * 10_000 * 12 * model.spec.vocabulary)
+    given = {"tokens": 200_000, "precision": "fp32"}
+    budgets = [
+        micro_tokens_for(model, PretrainTrainConfig.of(given), 64, free=10**9, objective=objective)
+        for objective in (make_objective("mlm", {}), rtd, make_objective("causal", {}))
+    ]
+    assert budgets[0] > budgets[1] and budgets[0] > budgets[2]
+
+
+@pytest.mark.parametrize(("family", "objectives"), [("bert", "mlm,nsp"), ("electra", "rtd")])
+def test_the_predicted_peak_is_about_the_measured_one(
+    family: str, objectives: str, small_corpus: Corpus, tmp_path: Path
+) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("this system does not tell the peak of a process")
     given = config(
         small_corpus.folder,
         tmp_path / "run",
         {"steps": 2, "tokens": 16_000, "micro_tokens": 8_000},
-        encoder={"layers": 2, "width": 128, "heads": 2, "positions": 64},
+        objectives=objectives,
+        encoder={"family": family, "layers": 2, "width": 128, "heads": 2, "positions": 64},
     )
     here = Path(__file__).parent
     done = subprocess.run(
@@ -120,11 +152,13 @@ def test_the_predicted_peak_is_about_the_measured_one(small_corpus: Corpus, tmp_
     parts = Pretraining.of(given)
     predicted = predict(
         parts.model.spec,
-        sum(p.numel() for p in parts.model.parameters()),
+        sum(p.numel() for p in (*parts.model.parameters(), *parts.objective.parameters())),
         given.train,
         micro_tokens=8_000,
         length=64,
         where=CPU,
+        rate=parts.objective.share,
+        beside=parts.objective.readers,
     ).total
     assert 0.6 < predicted / measured < 1.6, f"{predicted / 1e6:.0f} MB predicted, {measured / 1e6:.0f} measured"
 

@@ -16,7 +16,7 @@ from maskwright.evaluation.intervals import wilson
 from maskwright.evaluation.pretraining import Reference
 from maskwright.keys import Key
 from maskwright.report.log import read_log
-from maskwright.train.pretrain import pretrain
+from maskwright.train.pretrain import foresee, pretrain
 from maskwright.train.watch import Baselines, baselines, signs, to_beat
 
 RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "runs.json").read_text())
@@ -116,6 +116,85 @@ def test_next_sentence_is_judged_only_late() -> None:
     for record in records:
         record["accuracy"]["nsp"] = 0.5
     assert told(records, 100, every=50) == {"next sentence at chance": 750}
+
+
+def renamed(records: list[dict[str, Any]], **names: str) -> list[dict[str, Any]]:
+    """The same log, of other parts."""
+    return [
+        record
+        | {
+            group: {names[part]: value for part, value in record[group].items() if part in names}
+            for group in ("parts", "accuracy")
+        }
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "title"), [("causal", "next-token"), ("plm", "any-order token"), ("denoise", "mended-text")]
+)
+def test_every_question_about_tokens_is_judged(part: str, title: str) -> None:
+    assert "plateau" in told(renamed(log("plateau"), mlm=part), 24)
+    assert told(renamed(log("healthy"), mlm=part), RECORDED["runs"]["healthy"]["warmup"]) == {}
+    (sign,) = signs(renamed(log("plateau"), mlm=part)[200:], FOUND, steps=600, warmup=24)
+    assert sign.name == "plateau" and f"the {title} loss has been" in sign.fact
+    assert "diverged" in told(renamed(log("explode"), mlm=part), 0)
+    assert "not learning" in told(renamed(log("still"), mlm=part), 18)
+
+
+def test_sentence_order_is_judged_as_next_sentences_are() -> None:
+    first = told(renamed(log("plateau"), mlm="mlm", nsp="sop"), 24)
+    assert "sentence order at chance" in first and "next sentence at chance" not in first
+
+
+def test_marks_of_an_objective_are_no_text_that_was_learnt() -> None:
+    """A span model that knows where sentinels may stand, and words by their frequency, is at the plateau."""
+    share = 0.27
+    known = REFERENCE.with_marks(share)
+    records = renamed(log("plateau"), mlm="spans")
+    for record in records:
+        record |= {
+            "parts": {"spans": known.entropy + 0.02},
+            "accuracy": {"spans": share + 0.01},
+            "usual": {"spans": share},
+        }
+    assert "plateau" in told(records, 24)
+    for record in records:
+        record |= {"parts": {"spans": known.entropy - 0.5}, "accuracy": {"spans": 1.5 * share}}
+    assert "plateau" not in told(records, 24)
+
+
+def test_marks_count_in_what_is_to_beat(small_corpus: Corpus, tmp_path: Path) -> None:
+    given = config(small_corpus.folder, tmp_path / "run", {"steps": 2}, objectives="blank", held_out=0.1)
+    looked, scored = foresee(given).baselines, pretrain(given).heldout
+    assert scored is not None
+    assert 0.1 < looked.marks == pytest.approx(scored.usual["blank"], abs=0.02)
+    words = looked.reference.with_marks(looked.marks)
+    lines = dict(to_beat(looked))
+    assert f"{words.entropy:.3f} nats: word frequencies, the objective's marks counted" in lines["blank loss"]
+    assert "always 'the next mark'" in lines["blank accuracy"]
+
+
+def test_a_discriminator_that_names_no_token_is_at_chance() -> None:
+    draw = np.random.default_rng(0)
+
+    def of(gain: float) -> list[dict[str, Any]]:
+        usual = 0.86 + 0.01 * draw.standard_normal(400)
+        right = usual + gain + 0.004 * draw.standard_normal(400)
+        return [
+            {
+                "kind": "step",
+                "step": step + 1,
+                "loss": 20.0,
+                "parts": {"rtd": 0.4},
+                "accuracy": {"rtd": a},
+                "usual": {"rtd": b},
+            }
+            for step, (a, b) in enumerate(zip(right.tolist(), usual.tolist(), strict=True))
+        ]
+
+    assert told(of(-0.001), 40) == {"replaced tokens at chance": 300}
+    assert told(of(0.01), 40) == {}
 
 
 def test_signs_read_the_log_that_a_run_writes(small_corpus: Corpus, tmp_path: Path) -> None:

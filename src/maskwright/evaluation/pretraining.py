@@ -7,7 +7,8 @@ answer that none was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,12 +33,15 @@ __all__ = [
     "Reference",
     "evaluate_pretraining",
     "length_rule",
+    "token_reference",
     "unigram_reference",
 ]
 
 TOKEN_TITLES = {
     "mlm": "masked-token",
+    "sbo": "span-boundary token",
     "plm": "any-order token",
+    "blank": "blank",
     "causal": "next-token",
     "forward": "next-word",
     "backward": "previous-word",
@@ -59,6 +63,17 @@ class Reference:
     piece: str
     """That token."""
 
+    def with_marks(self, share: float) -> Reference:
+        """Return what can be reached where this share of the targets are an objective's own marks, such as sentinels.
+
+        A model that knows how frequent they are, and which one comes next, but neither where it comes nor any context.
+        """
+        text = 1 - share
+        entropy = text * (self.entropy - math.log(text)) - share * math.log(share)
+        if text * self.most_frequent > share:
+            return Reference(entropy, text * self.most_frequent, self.piece)
+        return Reference(entropy, share, "the next mark")
+
 
 @dataclass(frozen=True)
 class Heldout:
@@ -76,7 +91,7 @@ class Heldout:
     pair_lengths: Interval | None
     """Accuracy of the best rule found that sees lengths only."""
     usual: dict[str, float]
-    """Accuracy of the part's most frequent answer, where the part says it."""
+    """Accuracy of the part's usual answer, where the part says it: never replaced; for tokens, the objective's own marks."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -88,9 +103,10 @@ class Heldout:
         for part, title in TOKEN_TITLES.items():
             if part not in self.loss:
                 continue
-            beside = {"unigram entropy": self.reference.entropy}
+            reference = token_reference(self.reference, part, self.usual)
+            beside = {"unigram entropy" + " with marks" * (part in self.usual): reference.entropy}
             found[f"{title} loss"] = {"value": self.loss[part], "unit": "nats", "beside": beside}
-            always = {f"always {self.reference.piece!r}": self.reference.most_frequent}
+            always = {f"always {reference.piece!r}": reference.most_frequent}
             found[f"{title} accuracy"] = self._accuracy(part) | {"beside": always}
         for part, title in PAIR_TITLES.items():
             if part in self.accuracy:
@@ -103,6 +119,12 @@ class Heldout:
 
     def _accuracy(self, part: str) -> dict[str, Any]:
         return _share(self.accuracy[part]) | {"count": self.counts[part]}
+
+
+def token_reference(reference: Reference, part: str, usual: Mapping[str, float]) -> Reference:
+    """Return what a part about tokens is held against; usual: part -> share of its targets that are marks."""
+    share = usual.get(part, 0.0)
+    return reference.with_marks(share) if 0 < share < 1 else reference
 
 
 def _share(found: Interval) -> dict[str, Any]:

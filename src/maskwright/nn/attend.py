@@ -185,8 +185,10 @@ def _grid(
 def _mask(
     q_layout: Grid, k_layout: Grid, causal: bool, window: int | None, bias: Tensor | None, like: Tensor
 ) -> Tensor | None:
-    """Join padding, causality, window and bias into what SDPA takes: None, a bool mask or an additive one."""
+    """Join padding, what queries may see, causality, window and bias into what SDPA takes: None, a bool mask or one to add."""
     seen = None if k_layout.key_mask is None else k_layout.key_mask[:, None, None, :]
+    if q_layout.seen is not None:
+        seen = q_layout.seen[:, None] if seen is None else seen & q_layout.seen[:, None]
     if (hidden := unseen(q_layout.length, k_layout.length, causal, window, like.device)) is not None:
         seen = ~hidden if seen is None else seen & ~hidden
     if bias is None or seen is None:
@@ -217,6 +219,8 @@ def _plain(
             scores_NSS = scores_NSS.masked_fill(apart.abs() > window, -math.inf)
         if isinstance(k_layout, Grid) and k_layout.key_mask is not None:
             scores_NSS = scores_NSS.masked_fill(~k_layout.key_mask[b], -math.inf)
+        if isinstance(q_layout, Grid) and q_layout.seen is not None:
+            scores_NSS = scores_NSS.masked_fill(~q_layout.seen[b], -math.inf)
         out = out.index_put((q_at,), torch.einsum("nqk,knh->qnh", scores_NSS.softmax(-1), v_TNH[k_at]))
     return out
 

@@ -99,8 +99,7 @@ class Embed(nn.Module):
 
     def forward(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
         """Three (T,) int64 tensors -> (T, D)."""
-        out: Tensor = self.widen(self.dropout(self.norm(self.summed(ids_T, positions_T, segments_T))))
-        return out
+        return self.finished(self.summed(ids_T, positions_T, segments_T))
 
     def summed(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
         """Three (T,) int64 tensors -> (T, E), the sum of the tables' rows."""
@@ -114,3 +113,8 @@ class Embed(nn.Module):
         if self.segment is not None:
             x = x + self.segment(segments_T if self.segment.num_embeddings > 1 else torch.zeros_like(segments_T))
         return x
+
+    def finished(self, x_TE: Tensor) -> Tensor:
+        """What is made of the sum: (T, E) -> (T, D)."""
+        out: Tensor = self.widen(self.dropout(self.norm(x_TE)))
+        return out

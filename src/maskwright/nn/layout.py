@@ -96,6 +96,8 @@ class Grid:
     length: int
     key_mask: Tensor | None = None
     """(B, S) bool, True where there is a token; None where every place holds one."""
+    seen: Tensor | None = None
+    """(B, S, S) bool, [b, i, j] True where place i may look at j; None where each may look at all that holds a token."""
 
     def spread(self, x_T: Tensor, places_T: Tensor) -> Tensor:
         """(T,) -> (B · S,): each value at its place, as ``Ragged.on_grid`` says, and 0 where there is none."""
@@ -131,8 +133,10 @@ class Grid:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Grid:
         """Return the same layout on another device."""
-        mask = None if self.key_mask is None else self.key_mask.to(device, non_blocking=non_blocking)
-        return Grid(self.batch, self.length, mask)
+        masks = (
+            mask if mask is None else mask.to(device, non_blocking=non_blocking) for mask in (self.key_mask, self.seen)
+        )
+        return Grid(self.batch, self.length, *masks)
 
 
 Layout = Ragged | Grid

@@ -11,6 +11,9 @@ OBJECTIVES.add("sbo", "span boundaries: what stood between two tokens?", "maskwr
 OBJECTIVES.add("sop", "sentence-order prediction: were two neighbours swapped?", "maskwright.objectives.sop:Sop")
 OBJECTIVES.add("rtd", "replaced-token detection: which tokens did a generator put in?", "maskwright.objectives.rtd:Rtd")
 OBJECTIVES.add("plm", "permutation language model: what stands there, in any order?", "maskwright.objectives.plm:Plm")
+OBJECTIVES.add(
+    "blank", "blank infilling: what stood in each blank, said token by token?", "maskwright.objectives.blank:Blank"
+)
 OBJECTIVES.add("causal", "causal language model: what is the next token?", "maskwright.objectives.causal:Causal")
 OBJECTIVES.add(
     "bilm", "language models both ways: which word comes next, which before?", "maskwright.objectives.bilm:Bilm"

@@ -35,7 +35,7 @@ from maskwright.objective import Loss, Objective, Pass
 from maskwright.objectives.output import Rewriting, next_pieces
 from maskwright.text.special import Frame
 
-__all__ = ["NOISES", "Damage", "Denoise", "DenoiseConfig", "DoubleSizes", "poisson"]
+__all__ = ["NOISES", "Damage", "Denoise", "DenoiseConfig", "DoubleSizes", "cut", "lay", "poisson"]
 
 Ids = NDArray[np.int64]
 
@@ -62,11 +62,37 @@ class DenoiseConfig(Config):
         return noises
 
 
-def poisson(mean: float, count: int, draw: Stream) -> Ids:
-    """Draw ``count`` numbers from a Poisson distribution, by the inverse of its cumulative shares."""
+def poisson(mean: float, count: int, draw: Stream, least: int = 0) -> Ids:
+    """Draw ``count`` numbers from a Poisson distribution, by the inverse of its cumulative shares.
+
+    least: 1 leaves out the zeros, so that the mean is mean / (1 - exp(-mean)).
+    """
     terms = np.arange(1, 64 + int(8 * mean))
     shares = np.exp(-mean + np.append(0.0, np.cumsum(np.log(mean / terms)))).cumsum()
-    return np.searchsorted(shares, draw.uniforms(count), side="right").astype(np.int64)
+    below = shares[least - 1] if least else 0.0
+    return np.searchsorted(shares, below + (1 - below) * draw.uniforms(count), side="right").astype(np.int64)
+
+
+def cut(lengths: Ids, wanted: int) -> Ids:
+    """Return the first lengths that add up to ``wanted``, the last of them cut, or all where they do not reach it."""
+    ends = np.cumsum(lengths)
+    used = int(np.searchsorted(ends, wanted)) + 1
+    lengths = lengths[:used].copy()
+    if ends[-1] >= wanted:
+        lengths[-1] -= ends[used - 1] - wanted
+    return lengths
+
+
+def lay(lengths: Ids, count: int, draw: Stream) -> tuple[Ids, Ids]:
+    """Lay spans of these lengths among ``count`` tokens, none touching another; every way is equally likely.
+
+    Returns (S,) kept tokens before each span, and its length: where there are more spans than places, the last ones are one.
+    """
+    kept = count - int(lengths.sum())
+    if len(lengths) > kept + 1:
+        lengths = np.append(lengths[:kept], lengths[kept:].sum())
+    places = np.sort(draw.order(kept + 1)[: len(lengths)])
+    return np.diff(places, prepend=0), lengths
 
 
 @dataclass(frozen=True)
@@ -109,25 +135,14 @@ def _masking(text: _Text, config: DenoiseConfig, mask_id: int, draw: Stream) -> 
 def _infilling(text: _Text, config: DenoiseConfig, mask_id: int, draw: Stream) -> _Text:
     count = len(text.ids)
     wanted = _wanted(config, count)
-    lengths = poisson(config.mean_length, wanted, draw)
-    ends = np.cumsum(lengths)
-    used = int(np.searchsorted(ends, wanted)) + 1
-    lengths = lengths[:used]
-    if ends[-1] >= wanted:
-        lengths[-1] -= ends[used - 1] - wanted
+    lengths = cut(poisson(config.mean_length, wanted, draw), wanted)
     # What is put in must not make the input longer than the text: its places may all be taken.
     put_in, room = np.flatnonzero(lengths == 0), int((lengths - 1).clip(0).sum())
     lengths = np.delete(lengths, put_in[room:])
     if not len(lengths):
         lengths = np.ones(1, dtype=np.int64)
-    kept = count - int(lengths.sum())
-    if (
-        len(lengths) > kept + 1
-    ):  # more spans than places between kept tokens: a span more in a place would touch another
-        lengths = np.append(lengths[:kept], lengths[kept:].sum())
-    places = np.sort(draw.order(kept + 1)[: len(lengths)])
+    before, lengths = lay(lengths, count, draw)
     ids: list[Ids] = []
-    before = np.diff(places, prepend=0)
     at = 0
     for length, gap in zip(lengths.tolist(), before.tolist(), strict=True):
         ids += [text.ids[at : at + gap], np.array([mask_id])]

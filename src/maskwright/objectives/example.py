@@ -8,6 +8,7 @@ Nothing here knows an objective.  What a stage changed is seen by comparing; a t
     targets of a decoder                                 the text that it has to write
 
 Words that are read as characters are shown as the text they spell.
+A target with a point in its name, such as ``rtd.draw``, is what a stage hands on to its objective, and not shown.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def example_of(
     marks: list[Mark] = ["special" if special else "plain" for special in after.special]
     answers: list[Answer] = []
     for name, (places, labels) in after.targets.items():
-        if not np.issubdtype(labels.dtype, np.integer):
-            continue  # numbers that a stage hands on to its objective
+        if "." in name:
+            continue  # what a stage hands on to its objective
         if name in classes or _is_class(places, labels, before):
             names = classes.get(name, ())
             number = int(labels[0])

@@ -12,7 +12,7 @@ from maskwright.data.batch import Batch, Sample
 from maskwright.model import Model
 from maskwright.objective import Loss, Pass, picked
 
-__all__ = ["Rewriting", "next_pieces"]
+__all__ = ["Rewriting", "framed", "next_pieces"]
 
 Ids = NDArray[np.int64]
 
@@ -45,14 +45,14 @@ class Rewriting:
 
     def __call__(self, sample: Sample, text: Ids, output: Ids) -> Sample:
         """Return the sample with ``text`` and ``output`` in the place of its text, which is one only."""
-        read, written = _framed(sample, text), _framed(sample, output)
+        read, written = framed(sample, text), framed(sample, output)
         given = np.concatenate([[self.start_id], written.ids[:-1]])
         decoder = replace(written, ids=given, segments=np.zeros_like(given))
         return replace(read, decoder=decoder.with_target(self.name, np.arange(len(given)), written.ids))
 
 
-def _framed(sample: Sample, text: Ids) -> Sample:
-    """The sample with another text between its special pieces.  What is known of single tokens is not known of the new ones."""
+def framed(sample: Sample, text: Ids) -> Sample:
+    """Return the sample with another text between its special pieces, of whose tokens nothing more is known."""
     places = np.flatnonzero(~sample.special)
     begin, end = places[0], places[-1] + 1
 

@@ -27,15 +27,16 @@ from torch import Tensor, nn
 
 from maskwright.config import Config
 from maskwright.data.batch import Sample, Stage
+from maskwright.errors import ConfigError
 from maskwright.families import Net, Spec
 from maskwright.keys import Key
-from maskwright.model import Model
+from maskwright.model import Model, load
 from maskwright.objective import Loss, Objective, Part, Pass, picked
 from maskwright.objectives.mlm import Mlm, MlmConfig
 
 __all__ = ["Corrupt", "Rtd", "RtdConfig", "draw_from", "generator_spec"]
 
-_ROWS = 256
+_ROWS = 64
 """Rows whose distributions are summed up at once: in double precision a whole batch of them would not fit."""
 
 
@@ -44,6 +45,8 @@ class RtdConfig(Config):
 
     size: float = Field(0.25, gt=0, le=1)
     """Heads of the generator, of the discriminator's width each, as a share of the discriminator's; it is as deep."""
+    generator: str | None = None
+    """Folder of a trained generator, such as a run's generator/, instead of a fresh one; it has a size of its own."""
     weight: float = Field(50.0, gt=0)
     """λ, the weight of the discriminator's loss; the generator's has 1."""
     mlm: MlmConfig = MlmConfig(mask_share=0.85, random_share=0.0)
@@ -98,6 +101,36 @@ class _Lent(nn.Module):
 _TIED = ("token", "position", "segment", "norm")
 
 
+def _trained(folder: str, model: Model) -> Model:
+    """Load a generator for a model, and give the model its tables where the model is fresh."""
+    given, where = load(folder), f"objective.rtd.generator: {folder}"
+    if given.family is not model.family:
+        raise ConfigError(f"{where} is of the family {given.family.name}, and the encoder of {model.family.name}")
+    if "mlm" not in given.net.heads:
+        raise ConfigError(
+            f"{where} has no mlm head (heads: {', '.join(given.net.heads) or 'none'}), so it is no generator. "
+            "A run with rtd leaves one in its folder, generator"
+        )
+    if given.tokenizer.fingerprint != model.tokenizer.fingerprint:
+        raise ConfigError(f"{where} has another vocabulary than the encoder; what it writes could not be read")
+    theirs, ours = given.net.embed.state_dict(), model.net.embed.state_dict()
+    tables = [name for name in {**ours, **theirs} if name.split(".")[0] in _TIED]
+    for name in tables:
+        mine, other = (list(side[name].shape) if name in side else "none" for side in (ours, theirs))
+        if mine != other:
+            raise ConfigError(
+                f"{where} has an embed.{name} of {other}, and the encoder of {mine}; they share it. Give the encoder the "
+                "generator's size there (encoder.positions, encoder.width)"
+            )
+    if not model.fresh and any(not torch.equal(ours[name].cpu(), theirs[name]) for name in tables):
+        raise ConfigError(
+            f"{where} was not trained with the encoder to start from: their tables of tokens and places, which they share, "
+            "differ. Give the generator that was, or leave out --start"
+        )
+    model.net.embed.load_state_dict({name: theirs[name] for name in tables}, strict=False)
+    return given
+
+
 def draw_from(logits_MV: Tensor, draws_M: Tensor) -> Tensor:
     """Draw one class a row from softmax(logits): the first whose cumulative share is above the row's number in [0, 1)."""
     drawn = []
@@ -121,7 +154,11 @@ class Rtd(Objective):
 
     def __init__(self, config: RtdConfig) -> None:
         super().__init__()
-        self.config, self._mlm = config, Mlm(config.mlm)
+        if config.generator is not None and "size" in config.model_fields_set:
+            raise ConfigError(
+                f"objective.rtd.size: {config.size} beside generator {config.generator}, which has its own size; leave one out"
+            )
+        self.config, self._mlm, self.share = config, Mlm(config.mlm), config.mlm.rate
         self.generator: Net | None = None
 
     @property
@@ -129,15 +166,28 @@ class Rtd(Objective):
         """The generator's and the discriminator's."""
         return ("mlm", "rtd")
 
+    @property
+    def readers(self) -> tuple[Spec, ...]:
+        """The generator."""
+        return () if self.generator is None else (self.generator.spec,)
+
     def prepare(self, model: Model) -> None:
-        """Give the model its head, and make a fresh generator that shares the model's tables."""
+        """Give the model its head, and make a generator that shares the model's tables: a fresh one, or one of a folder.
+
+        A fresh model gets the tables of a generator that was trained.  ConfigError for a folder that is no generator of such
+        a model.
+        """
         super().prepare(model)
-        net = generator_spec(model.spec, self.config.size).build()
+        given = None if self.config.generator is None else _trained(self.config.generator, model)
+        net = (generator_spec(model.spec, self.config.size) if given is None else given.spec).build()
         for name in _TIED:
             if getattr(model.net.embed, name) is not None:
                 setattr(net.embed, name, _Lent(getattr(model.net.embed, name)))
         net.heads["mlm"] = model.family.heads["mlm"].build(net, 0)
         net.initialise()
+        if given is not None:
+            theirs = given.net.state_dict()
+            net.load_state_dict({name: theirs[name] for name in net.state_dict()})
         self.generator = net.to(model.device)
 
     def stage(self, model: Model) -> Corrupt:

@@ -18,11 +18,13 @@ spans are taken out of it, where they make it longer so that the input has that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from maskwright.config import Config
 from maskwright.data.batch import Sample
@@ -140,11 +142,13 @@ class Spans(Objective):
     heads = ("lm",)
     decoder = True
     share = 0.2
+    marks = True
     Config = SpansConfig
 
     def __init__(self, config: SpansConfig) -> None:
         super().__init__()
         self.config = config
+        self._marks: Tensor | None = None
 
     def pairing(self, length: int, short_rate: float, frame: Frame) -> Chunks:
         """Return the rule of chunks."""
@@ -160,6 +164,12 @@ class Spans(Objective):
         return TakeOut(self.config, sentinels, Rewriting.of(self.name, model))
 
     def forward(self, run: Pass) -> Loss:
-        """Return the part ``spans``."""
+        """Return the part ``spans``; its usual answer is the next mark: a sentinel, or a piece of the frame."""
         assert run.batch.decoder is not None
-        return next_pieces(run, self.name, run.batch.decoder)
+        if self._marks is None:
+            tokenizer = run.model.tokenizer
+            marks = {*tokenizer.special_ids, *sentinels_of(tokenizer, self.config.sentinel).tolist()}
+            self._marks = torch.tensor(sorted(marks), device=run.model.device)
+        part = next_pieces(run, self.name, run.batch.decoder)[self.name]
+        marked = torch.isin(run.batch.decoder.targets[self.name].labels, self._marks)
+        return {self.name: replace(part, usual=marked.sum())}

@@ -27,11 +27,20 @@ def budget_of(train: TrainConfig) -> Budget:
     return Budget(train.tokens, train.examples)
 
 
-def micro_tokens_of(train: TrainConfig, model: Model, length: int, folder: Path, world: World = ALONE) -> int:
-    """Return the most tokens computed at once."""
+def micro_tokens_of(
+    train: TrainConfig,
+    model: Model,
+    length: int,
+    folder: Path,
+    world: World = ALONE,
+    objective: Objective | None = None,
+) -> int:
+    """Return the most tokens computed at once; objective: of a pre-training."""
     if train.micro_tokens != "auto":
         return train.micro_tokens
-    return _kept(folder / "micro-tokens.txt", lambda: micro_tokens_for(model, train, length), world)
+    return _kept(
+        folder / "micro-tokens.txt", lambda: micro_tokens_for(model, train, length, objective=objective), world
+    )
 
 
 def _kept(file: Path, measure: Callable[[], int], world: World = ALONE) -> int:

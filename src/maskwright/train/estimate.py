@@ -85,12 +85,11 @@ def estimate(
     micro_tokens: int,
     folder: Path,
     times: Sequence[float] = (),
-    rate: float = 0.15,
 ) -> Estimate:
     """Estimate a run.
 
     plan: of one pass over the training data at full length and batch; times: seconds of some timed steps
-    (``calibrate.step_times``); length: tokens in an example; rate: share of the tokens that are predicted.
+    (``calibrate.step_times``); length: tokens in an example.
     """
     trained = sum(p.numel() for p in (*model.parameters(), *objective.parameters()) if p.requires_grad)
     in_a_pass = int(plan.lengths.sum())
@@ -109,7 +108,16 @@ def estimate(
         step_seconds=timed,
         seconds=timed and timed[0] * steps * weight,
         micro_tokens=largest,
-        memory=predict(model.spec, trained, train, micro_tokens=largest, length=length, where=model.device, rate=rate),
+        memory=predict(
+            model.spec,
+            trained,
+            train,
+            micro_tokens=largest,
+            length=length,
+            where=model.device,
+            rate=objective.share,
+            beside=objective.readers,
+        ),
         free_memory=free_memory(model.device),
         disk=_disk(train, trained, steps, len(plan.lengths) * math.ceil(passes)),
         free_disk=_free_disk(folder),

@@ -254,6 +254,7 @@ class Run:
             parts=taken.parts,
             **({"weights": taken.weights} if len(taken.weights) > 1 else {}),
             accuracy=taken.accuracy,
+            **({"usual": taken.usual} if taken.usual else {}),
             lr=lr,
             grad_norm=norm,
             tokens=self._tokens,

@@ -7,6 +7,7 @@ again, on the CPU) and padding.  Then a factor measured on the CPU; on a GPU non
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from maskwright.families import Spec
 from maskwright.families.seq2seq import Seq2SeqSpec
 from maskwright.model import Model
 from maskwright.nn.stack import StackSpec
+from maskwright.objective import Objective
 from maskwright.report.numbers import size
 
 __all__ = ["Memory", "free_memory", "micro_tokens_for", "predict"]
@@ -62,18 +64,21 @@ def predict(
     length: int,
     where: torch.device,
     rate: float = 0.15,
+    beside: Sequence[Spec] = (),
 ) -> Memory:
     """Predict the peak of a step.
 
     parameters: of the model and its objectives; micro_tokens: most tokens computed at once; length: tokens in an example;
-    rate: share of the tokens that are predicted, each with a row of V scores.
+    rate: share of the tokens that are predicted, each with a row of V scores; beside: other networks that read the tokens.
     """
     half = machine.precision(train.precision, where) == torch.bfloat16
-    per_token = _of_blocks(spec, half, train.gradient_checkpointing) + _of_ends(spec, half, rate)
-    if where.type != "cpu" and spec.stack.block.attention_dropout:
-        # There the attention weights of a whole layer are kept: scores, softmax, mask, product.
-        layers = 1 if train.gradient_checkpointing else spec.stack.layers
-        per_token += layers * 4 * (2 if half else 4) * spec.stack.block.heads * length
+    per_token = rate * spec.vocabulary * (14 if half else 12)  # scores: softmax and two gradients of it
+    for each in (spec, *beside):
+        per_token += _of_blocks(each, half, train.gradient_checkpointing) + _of_embeddings(each)
+        if where.type != "cpu" and each.stack.block.attention_dropout:
+            # There the attention weights of a whole layer are kept: scores, softmax, mask, product.
+            layers = 1 if train.gradient_checkpointing else each.stack.layers
+            per_token += layers * 4 * (2 if half else 4) * each.stack.block.heads * length
     moments = _MOMENTS.get(train.optimizer, 2)
     if train.optimizer == "SGD" and train.optimizer_options.get("momentum"):
         moments = 1
@@ -103,10 +108,9 @@ def _of_stack(stack: StackSpec, half: bool, recompute: bool) -> float:
     return states + inside * (1 if recompute else layers)
 
 
-def _of_ends(spec: Spec, half: bool, rate: float) -> float:
-    """Bytes a token of the embeddings, and of the scores over the vocabulary: softmax and two gradients of it."""
-    d = spec.width
-    return 4 * d * (3 if spec.embed.dropout else 2) + rate * spec.vocabulary * (14 if half else 12)
+def _of_embeddings(spec: Spec) -> float:
+    """Bytes a token."""
+    return 4 * spec.width * (3 if spec.embed.dropout else 2)
 
 
 def free_memory(where: torch.device) -> int:
@@ -130,21 +134,26 @@ def _group_limit(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def micro_tokens_for(
-    model: Model, train: TrainConfig, length: int, *, free: int | None = None, rate: float = 0.15
+    model: Model, train: TrainConfig, length: int, *, free: int | None = None, objective: Objective | None = None
 ) -> int:
     """Return how many tokens to compute at once: a multiple of 1,024 whose predicted peak takes 60 % of the free memory.
 
-    At most 65,536 and, rounded up, a step's tokens.  free: bytes, by default those of the model's device.
+    At most 65,536 and, rounded up, a step's tokens.  free: bytes, by default those of the model's device; objective: what is
+    learned, unless that is a task.
     InputError where the memory does not even hold the fewest.
     """
     where = model.device
     free = free_memory(where) if free is None else free
-    parameters = sum(p.numel() for p in model.parameters())
+    learned = [*model.parameters(), *(objective.parameters() if objective else ())]
+    parameters = sum(p.numel() for p in learned if p.requires_grad)
+    rate, beside = (objective.share, objective.readers) if objective else (0.15, ())
     step = train.tokens or (train.examples or 1) * length
     most = min(_MOST, _UNIT * -(-step // _UNIT))
 
     def needed(tokens: int) -> int:
-        memory = predict(model.spec, parameters, train, micro_tokens=tokens, length=length, where=where, rate=rate)
+        memory = predict(
+            model.spec, parameters, train, micro_tokens=tokens, length=length, where=where, rate=rate, beside=beside
+        )
         return memory.total - memory.weights  # these are there already
 
     least = max(_UNIT, length)

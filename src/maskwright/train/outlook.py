@@ -7,19 +7,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from maskwright.corpus.health import Finding, findings
 from maskwright.data.loader import Loader
 from maskwright.evaluation.pretraining import PAIR_TITLES, TOKEN_TITLES, Reference
-from maskwright.objective import Objective
-from maskwright.objectives.mlm import Mlm
-from maskwright.objectives.rtd import Rtd
+from maskwright.evaluation.runner import forward_only
 from maskwright.train.estimate import Estimate, estimate, remarks
 from maskwright.train.masking import masking_findings, masking_of
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, baselines
 
 __all__ = ["Outlook", "estimate_of", "look_ahead"]
+
+_LOOKED_AT = 8_000
+"""Held-out tokens in which marks are counted."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,7 @@ def estimate_of(parts: Pretraining, loader: Loader, steps: int, times: Sequence[
         micro_tokens=loader.micro_tokens or config.length,
         folder=config.out,
         times=times,
-        rate=max(map(_scored, parts.objective.members)),
     )
-
-
-def _scored(member: Objective) -> float:
-    """Share of the tokens at which an objective scores the vocabulary."""
-    if isinstance(member, Mlm):
-        return member.config.rate
-    return member.config.mlm.rate if isinstance(member, Rtd) else member.share
 
 
 def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: Estimate) -> Outlook:
@@ -67,8 +61,12 @@ def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: 
         next((names[part] for part in parts.objective.parts if part in names), None)
         for names in (TOKEN_TITLES, PAIR_TITLES)
     ]
+    marks = 0.0
+    if parts.objective.marks and len(parts.held_documents):
+        seen = forward_only(parts.model, parts.objective, parts.heldout_batches(_LOOKED_AT), torch.float32)
+        marks = max(seen.usual.values(), default=0.0)
     return Outlook(
-        replace(found, token_task=titles[0], pair_task=titles[1] or found.pair_task),
+        replace(found, token_task=titles[0], pair_task=titles[1] or found.pair_task, marks=marks),
         taken,
         [*odd, *masking_findings(parts), *remarks(taken)],
         masking_of(parts, loader),

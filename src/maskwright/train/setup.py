@@ -159,7 +159,7 @@ class Pretraining:
             budget_of(train),
             train.seed,
             train.workers,
-            micro_tokens_of(train, self.model, self.config.length, self.config.out, world),
+            micro_tokens_of(train, self.model, self.config.length, self.config.out, world, self.objective),
             world.rank,
             world.size,
             plans=self.config.out / "plans",

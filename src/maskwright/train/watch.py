@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from maskwright.corpus.health import Finding
 from maskwright.evaluation.intervals import Interval, wilson
-from maskwright.evaluation.pretraining import Reference, length_rule
+from maskwright.evaluation.pretraining import (
+    PAIR_TITLES,
+    TOKEN_TITLES,
+    Reference,
+    length_rule,
+    token_reference,
+)
 from maskwright.report.numbers import number, share
 
 __all__ = ["Baselines", "baselines", "signs", "to_beat"]
@@ -35,8 +41,8 @@ _DIVERGED, _LATELY = 0.5, 20
 """Nats above ln V, in the median of the latest steps."""
 _SPIKE, _BEFORE = 10, 50
 """Times the median of the steps before; these steps."""
-_NSP_LATE, _NSP_STEPS = 0.75, 20_000
-"""Next-sentence prediction may start to be learnt late: judged from this share of the run on, or after so many steps."""
+_LATE, _LATE_STEPS = 0.75, 20_000
+"""Questions of two answers may start to be learnt late: judged from this share of the run on, or after so many steps."""
 
 Record = Mapping[str, Any]
 
@@ -57,6 +63,8 @@ class Baselines:
     """What is asked of single tokens; None where nothing is, or not which one it is."""
     pair_task: str = "next-sentence"
     """What is asked of the pairs."""
+    marks: float = 0.0
+    """Share of the targets that are an objective's own marks."""
 
 
 def baselines(
@@ -89,11 +97,11 @@ def baselines(
 
 def to_beat(found: Baselines) -> list[tuple[str, str]]:
     """Return names and values for a table."""
-    reference = found.reference
+    reference = token_reference(found.reference, "", {"": found.marks})
     lines = []
     if found.token_task is not None:
-        guess = number(math.log(found.vocabulary))
-        text = f"{number(reference.entropy)} nats: word frequencies (a uniform guess: {guess})"
+        guess, marks = number(math.log(found.vocabulary)), ", the objective's marks counted" * bool(found.marks)
+        text = f"{number(reference.entropy)} nats: word frequencies{marks} (a uniform guess: {guess})"
         lines.append((f"{found.token_task} loss", text))
         lines.append((f"{found.token_task} accuracy", f"{share(reference.most_frequent)}: always {reference.piece!r}"))
     if found.nsp_majority is not None:
@@ -115,12 +123,14 @@ def signs(records: Sequence[Record], found: Baselines | None, *, steps: int, war
     signs = [_not_finite(taken), _spikes(taken)]
     if found is not None and taken:
         now = taken[-1]["step"]
-        signs.append(_diverged(taken[-_LATELY:], found))
+        asked = [part for part in TOKEN_TITLES if part in taken[-1]["parts"]]
+        signs += [_diverged(taken[-_LATELY:], part, found) for part in asked]
         # As many steps as are judged are left alone first: a run needs them to leave the plateau.
         if now >= warmup + 2 * window and len(taken) >= window:
-            signs.append(_frequencies(taken[-window:], found))
-            if now >= min(_NSP_LATE * steps, warmup + _NSP_STEPS):
-                signs.append(_nsp(taken[-window:], found))
+            signs += [_frequencies(taken[-window:], part, found) for part in asked]
+            if now >= min(_LATE * steps, warmup + _LATE_STEPS):
+                signs += [_pairs(taken[-window:], part, found) for part in PAIR_TITLES]
+                signs.append(_replaced(taken[-window:]))
     return [sign for sign in signs if sign is not None]
 
 
@@ -169,31 +179,33 @@ def _spikes(taken: Sequence[Record]) -> Finding | None:
     )
 
 
-def _diverged(latest: Sequence[Record], found: Baselines) -> Finding | None:
-    losses = [record["parts"]["mlm"] for record in latest if "mlm" in record["parts"]]
+def _diverged(latest: Sequence[Record], part: str, found: Baselines) -> Finding | None:
+    losses = [record["parts"][part] for record in latest if part in record["parts"]]
     uniform = math.log(found.vocabulary)
     if len(losses) < _LATELY or not statistics.median(losses) > uniform + _DIVERGED:
         return None
     return Finding(
         "diverged",
         "warning",
-        f"the masked-token loss is {number(statistics.median(losses))}, and a uniform guess has {number(uniform)}",
+        f"the {TOKEN_TITLES[part]} loss is {number(statistics.median(losses))}, and a uniform guess has {number(uniform)}",
         "the first steps were so large that they have undone the weights' fresh start, which seldom recovers",
         "start anew with a lower train.lr and a longer train.warmup",
     )
 
 
-def _frequencies(taken: Sequence[Record], found: Baselines) -> Finding | None:
-    """Whether the masked-token task is not learnt at all, or no further than word frequencies."""
-    loss, accuracy = _mean(taken, "parts", "mlm"), _mean(taken, "accuracy", "mlm")
+def _frequencies(taken: Sequence[Record], part: str, found: Baselines) -> Finding | None:
+    """Whether a question about tokens is not learnt at all, or no further than word frequencies."""
+    loss, accuracy = _mean(taken, "parts", part), _mean(taken, "accuracy", part)
     if loss is None or accuracy is None:
         return None
-    entropy, uniform, top = found.reference.entropy, math.log(found.vocabulary), found.reference.most_frequent
+    marks = _mean(taken, "usual", part)
+    known = token_reference(found.reference, part, {} if marks is None else {part: marks})
+    entropy, uniform, top, title = known.entropy, math.log(found.vocabulary), known.most_frequent, TOKEN_TITLES[part]
     if loss > uniform - _GUESSING > entropy:
         return Finding(
             "not learning",
             "warning",
-            f"the masked-token loss has been {number(loss)} for {len(taken):,} steps; a uniform guess has {number(uniform)}",
+            f"the {title} loss has been {number(loss)} for {len(taken):,} steps; a uniform guess has {number(uniform)}",
             "the weights hardly move",
             "raise train.lr (1e-3 to 1e-4 is usual), or a shorter train.warmup",
         )
@@ -201,7 +213,7 @@ def _frequencies(taken: Sequence[Record], found: Baselines) -> Finding | None:
         return Finding(
             "accuracy 0",
             "warning",
-            f"not one masked token was right in {len(taken):,} steps; always {found.reference.piece!r} gets {share(top)}",
+            f"not one {title} answer was right in {len(taken):,} steps; always {known.piece!r} gets {share(top)}",
             "the targets cannot be what the text holds: another vocabulary, or labels that are all ignored",
             "check that the model's tokenizer is the corpus's (maskwright corpus show)",
         )
@@ -209,7 +221,7 @@ def _frequencies(taken: Sequence[Record], found: Baselines) -> Finding | None:
         return Finding(
             "plateau",
             "warning",
-            f"for {len(taken):,} steps the masked-token loss has been {number(loss)} and the accuracy {share(accuracy)}; word "
+            f"for {len(taken):,} steps the {title} loss has been {number(loss)} and the accuracy {share(accuracy)}; word "
             f"frequencies alone give {number(entropy)} and {share(top)}",
             "the model names frequent tokens and does not read their context",
             "a lower train.lr, a longer train.warmup (0.2), --train.beta2 0.98, shorter examples (--length 32), dropout 0",
@@ -217,19 +229,38 @@ def _frequencies(taken: Sequence[Record], found: Baselines) -> Finding | None:
     return None
 
 
-def _nsp(taken: Sequence[Record], found: Baselines) -> Finding | None:
-    values = [record["accuracy"]["nsp"] for record in taken if "nsp" in record["accuracy"]]
-    if found.nsp_majority is None or len(values) < 2:
+def _pairs(taken: Sequence[Record], part: str, found: Baselines) -> Finding | None:
+    """Whether a question about pairs is answered no better than by the more frequent answer."""
+    values = [record["accuracy"][part] for record in taken if part in record["accuracy"]]
+    if found.nsp_majority is None or len(values) < 2 or _above(values, max(0.5, found.nsp_majority.low)):
         return None
-    mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
-    usual = max(0.5, found.nsp_majority.low)
-    if mean - 2 * error > usual:
-        return None
+    title = PAIR_TITLES[part]
     return Finding(
-        "next sentence at chance",
+        f"{title.replace('-', ' ')} at chance",
         "note",
-        f"for {len(taken):,} steps next-sentence accuracy has been {share(mean)}; always the more frequent answer gives "
-        f"{share(found.nsp_majority.value)}",
+        f"for {len(taken):,} steps {title} accuracy has been {share(statistics.fmean(values))}; always the more frequent "
+        f"answer gives {share(found.nsp_majority.value)}",
         "the task is not learnt yet, and takes its share of the gradient",
         "more steps, or --objectives mlm, which most later encoders do without loss",
     )
+
+
+def _replaced(taken: Sequence[Record]) -> Finding | None:
+    """Whether a discriminator answers no better than that no token was replaced."""
+    told = [(each["accuracy"]["rtd"], each["usual"]["rtd"]) for each in taken if "rtd" in each.get("usual", {})]
+    if len(told) < 2 or _above([right - usual for right, usual in told], 0.0):
+        return None
+    right, usual = (statistics.fmean(column) for column in zip(*told, strict=True))
+    return Finding(
+        "replaced tokens at chance",
+        "note",
+        f"for {len(taken):,} steps replaced-token accuracy has been {share(right)}; that none was replaced is right in "
+        f"{share(usual)}",
+        "a discriminator learns late: first the generator must write what is not seen at once to be wrong",
+        "more steps, a higher train.lr, or a trained generator (--objective.rtd.generator)",
+    )
+
+
+def _above(values: Sequence[float], limit: float) -> bool:
+    """Whether the mean is above a limit by more than two standard errors."""
+    return statistics.fmean(values) - 2 * statistics.stdev(values) / math.sqrt(len(values)) > limit
