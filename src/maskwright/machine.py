@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -23,6 +24,7 @@ __all__ = [
     "frozen_garbage",
     "instruction_sets",
     "keep_buffers",
+    "peak",
     "precision",
     "seeded",
 ]
@@ -121,6 +123,27 @@ def describe() -> dict[str, Any]:
     if where.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(0)
     return facts
+
+
+_PRODUCTS = ((2048, 768, 3072), (4096, 1024, 1024), (2048, 2048, 2048))
+"""Rows, inner and columns of matrix products as encoders have them."""
+
+
+def peak(dtype: torch.dtype, where: torch.device, seconds: float = 0.5) -> float:
+    """Return the operations a second of the fastest of a few matrix products, each timed for so many seconds."""
+    best = 0.0
+    for rows, inner, columns in _PRODUCTS:
+        a, b = (torch.randn(shape, device=where).to(dtype) for shape in ((rows, inner), (inner, columns)))
+        (a @ b).sum().item()  # prepares the kernel
+        began, times = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            for _ in range(4):
+                out = a @ b
+            out[0, 0].item()  # waits for a device that works by itself
+            times += 4
+        took = time.perf_counter() - began
+        best = max(best, 2.0 * rows * inner * columns * times / took)
+    return best
 
 
 @contextmanager

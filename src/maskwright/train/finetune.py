@@ -44,6 +44,7 @@ __all__ = [
     "finetune_rows",
     "fingerprint",
     "held_out",
+    "prepared",
     "read_data",
     "search_rate",
     "start",
@@ -144,7 +145,7 @@ def search_rate(config: FinetuneConfig) -> RateSearch:
     """Return what the learning-rate finder sees in this fine-tuning; nothing is written."""
     task, rows, _ = read_data(config)
     model = start(config)
-    objective, loader = _objective(ALONE, model, task, rows, config)
+    objective, loader = prepared(ALONE, model, task, rows, config)
     with frozen(model, config):
         return find_lr(model, objective, loader, config.train)
 
@@ -155,7 +156,7 @@ def start(config: FinetuneConfig) -> Model:
     return create(model.spec, model.tokenizer, seed=config.train.seed) if config.fresh else model
 
 
-def _objective(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> tuple[Objective, Loader]:
+def prepared(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> tuple[Objective, Loader]:
     """Give the model the task's head; return what is trained, and the training batches."""
     train = config.train
     if config.length > model.longest:
@@ -204,7 +205,7 @@ def _finetune(
     label: str,
 ) -> Finetuned:
     train = config.train
-    objective, loader = _objective(world, model, task, train_rows, config)
+    objective, loader = prepared(world, model, task, train_rows, config)
     steps = steps_of(train, loader, model, objective, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
