@@ -88,7 +88,7 @@ def _step(net: Any, batch: Batch, optimizer: torch.optim.Optimizer, context: Any
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _optimizer(net: Any, rate: float) -> torch.optim.Optimizer:
