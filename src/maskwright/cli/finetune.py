@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskwright.cli.common import command_line, first_process, show_rates, warn_if_busy, write_report
+from maskwright.cli.common import command_line, first_process, show_profile, show_rates, warn_if_busy, write_report
 from maskwright.config import FinetuneConfig
 from maskwright.report.log import read_log
 from maskwright.report.scores import score_rows
@@ -23,6 +23,7 @@ def finetune(
     config: Annotated[FinetuneConfig, Parameter(name="*")],
     resume: bool = False,
     find_lr: bool = False,
+    profile: int = 0,
     seeds: int = 1,
     folds: int = 0,
 ) -> None:
@@ -39,6 +40,8 @@ def finetune(
         Go on from the newest checkpoint in --out.
     find_lr
         Only try rates from 1e-6 to 1 on a copy, a hundred steps, and show the loss at each.
+    profile
+        Only take so many steps on a copy, and show where their time goes; --out gets profile.json.
     seeds
         Runs, from --train.seed upward, each in a folder of its own in --out; mean, spread and median are shown.
     folds
@@ -49,6 +52,9 @@ def finetune(
 
     if find_lr:
         show_rates(training.search_rate(config))
+        return
+    if profile > 0:
+        show_profile(training.profile(config, profile), config.out)
         return
     if seeds != 1 or folds:
         _repeated(config, seeds, folds, resume)

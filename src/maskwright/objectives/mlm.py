@@ -133,7 +133,7 @@ class Mlm(Objective):
                 "objective.mlm.gazetteer: unit entity needs a list of entities, a text file with one a line: "
                 "give --objective.mlm.gazetteer FILE"
             )
-        self.config = config
+        self.config, self.share = config, config.rate
         self._gazetteers: dict[str, Gazetteer] = {}
 
     def stage(self, model: Model) -> HideTokens:

@@ -122,6 +122,7 @@ class Rtd(Objective):
     def __init__(self, config: RtdConfig) -> None:
         super().__init__()
         self.config, self._mlm = config, Mlm(config.mlm)
+        self.share = self._mlm.share
         self.generator: Net | None = None
 
     @property

@@ -34,6 +34,7 @@ from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
 from maskwright.train.method import frozen, objective_of, prepare_task, renew
+from maskwright.train.profile import Profile, profile_steps
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
@@ -45,6 +46,7 @@ __all__ = [
     "fingerprint",
     "held_out",
     "prepared",
+    "profile",
     "read_data",
     "search_rate",
     "start",
@@ -148,6 +150,17 @@ def search_rate(config: FinetuneConfig) -> RateSearch:
     objective, loader = prepared(ALONE, model, task, rows, config)
     with frozen(model, config):
         return find_lr(model, objective, loader, config.train)
+
+
+def profile(config: FinetuneConfig, steps: int) -> Profile:
+    """Return where the time of this fine-tuning's steps goes; ``profile.json`` in the run folder holds it."""
+    task, rows, _ = read_data(config)
+    model = start(config)
+    objective, loader = prepared(ALONE, model, task, rows, config)
+    with frozen(model, config):
+        found = profile_steps(model, objective, loader, config.train, steps)
+    found.save(config.out)
+    return found
 
 
 def start(config: FinetuneConfig) -> Model:

@@ -11,9 +11,6 @@ import numpy as np
 from maskwright.corpus.health import Finding, findings
 from maskwright.data.loader import Loader
 from maskwright.evaluation.pretraining import PAIR_TITLES, TOKEN_TITLES, Reference
-from maskwright.objective import Objective
-from maskwright.objectives.mlm import Mlm
-from maskwright.objectives.rtd import Rtd
 from maskwright.train.estimate import Estimate, estimate, remarks
 from maskwright.train.masking import masking_findings, masking_of
 from maskwright.train.setup import Pretraining
@@ -46,15 +43,8 @@ def estimate_of(parts: Pretraining, loader: Loader, steps: int, times: Sequence[
         micro_tokens=loader.micro_tokens or config.length,
         folder=config.out,
         times=times,
-        rate=max(map(_scored, parts.objective.members)),
+        rate=max(member.share for member in parts.objective.members),
     )
-
-
-def _scored(member: Objective) -> float:
-    """Share of the tokens at which an objective scores the vocabulary."""
-    if isinstance(member, Mlm):
-        return member.config.rate
-    return member.config.mlm.rate if isinstance(member, Rtd) else member.share
 
 
 def look_ahead(parts: Pretraining, loader: Loader, reference: Reference, taken: Estimate) -> Outlook:
