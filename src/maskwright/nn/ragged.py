@@ -23,6 +23,7 @@ from torch import Tensor
 
 from maskwright.keys import mix
 from maskwright.nn.dropout import keep_mask
+from maskwright.nn.operators import operator
 
 __all__ = ["attend_runs", "unseen"]
 
@@ -110,7 +111,7 @@ def _ahead(q_rows: slice, k_rows: slice, window: int | None) -> int:
     return 0 if window is None else q_rows.start - k_rows.start
 
 
-@torch.library.custom_op("maskwright::attend_runs", mutates_args=())
+@operator("attend_runs")
 def attend_runs(
     q: Tensor,
     k: Tensor,
@@ -163,7 +164,7 @@ def _(
     return torch.empty_like(q, memory_format=torch.contiguous_format)
 
 
-@torch.library.custom_op("maskwright::attend_runs_backward", mutates_args=())
+@operator("attend_runs_backward")
 def _backward_op(
     grad: Tensor,
     q: Tensor,
