@@ -40,6 +40,6 @@ def hollow() -> Iterator[None]:
         yield
 
 
-def filled(net: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
+def filled(net: nn.Module, device: torch.device | str = "cpu") -> None:
     """Give the parameters and buffers memory on a device, with whatever values it holds; the same detour is spared here."""
-    return net._apply(lambda hollow_one: torch.empty(hollow_one.shape, dtype=hollow_one.dtype, device=device))
+    net._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device=device))  # type: ignore[no-untyped-call]

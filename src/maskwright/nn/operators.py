@@ -13,7 +13,7 @@ import torch
 
 __all__ = ["Operator", "operator"]
 
-_LIBRARY = torch.library.Library("maskwright", "FRAGMENT")
+_LIBRARY: Any = torch.library.Library("maskwright", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 class Operator:
@@ -30,9 +30,9 @@ class Operator:
         """Compute it."""
         return self.overload(*given)
 
-    def register_fake(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def register_fake(self, function: Callable[..., Any]) -> None:
         """Say what the results look like, from tensors without values."""
-        return torch.library.register_fake(self.name, function, lib=_LIBRARY)
+        torch.library.register_fake(self.name, function, lib=_LIBRARY)
 
     def register_autograd(self, backward: Callable[..., Any], *, setup_context: Callable[..., Any]) -> None:
         """Say how gradients come back; as ``torch.library.register_autograd``."""
