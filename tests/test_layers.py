@@ -13,7 +13,7 @@ import maskwright
 
 ROOT = Path(maskwright.__file__).parent
 ORDER = (
-    ("cli",), ("serve",), ("quickstart", "studies", "verify"), ("embed", "compress", "export", "writing"), ("train",), ("evaluation",), ("objectives",), ("tasks",),
+    ("cli",), ("serve",), ("bench", "quickstart", "studies", "verify"), ("embed", "compress", "export", "writing"), ("train",), ("evaluation",), ("objectives",), ("tasks",),
     ("objective",), ("grow", "loading"), ("model",), ("data",), ("static",), ("corpus",), ("text", "vision"), ("checkpoint",), ("families",), ("nn",), ("native",), ("machine",),
     ("report",), ("config",), ("keys", "registry"), ("errors",),
 )  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from maskwright.errors import InputError
 from maskwright.families import Net
 from maskwright.model import Model
+from maskwright.nn.hollow import filled, hollow
 from maskwright.text.extend import split
 from maskwright.text.tokenizer import Tokenizer
 
@@ -41,7 +42,8 @@ def grow(model: Model, tokenizer: Tokenizer) -> Model:
     ids = {piece: number for number, piece in enumerate(pieces)}
     spelt = [[ids[part] for part in split(piece, ids, pieces[old.unk_id])] for piece in fresh]
     vocabulary = model.spec.vocabulary
-    net = _empty(model, max(vocabulary, tokenizer.vocab_size)).to_empty(device=model.device)
+    net = _empty(model, max(vocabulary, tokenizer.vocab_size))
+    filled(net, model.device)
     wider = dict(_empty(model, vocabulary + 1).named_parameters())
     for name, source in model.net.named_parameters():
         target = net.get_parameter(name)
@@ -57,7 +59,7 @@ def grow(model: Model, tokenizer: Tokenizer) -> Model:
 def _empty(model: Model, vocabulary: int) -> Net:
     """Return a network like the model's, of so many pieces and without values."""
     spec = replace(model.spec, embed=replace(model.spec.embed, vocabulary=vocabulary))
-    with torch.device("meta"):
+    with hollow():
         net = spec.build()
         for name, outputs in model.net.head_outputs().items():
             net.heads[name] = model.family.heads[name].build(net, outputs)

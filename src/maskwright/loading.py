@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskwright.static.folder import is_static
-from maskwright.static.foreign import load as load_static
-
 if TYPE_CHECKING:
     from maskwright.model import Model
     from maskwright.static.sparse import SparseVectors
@@ -15,13 +12,20 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_STATIC = "static.json"
+"""What makes a folder one of static vectors: ``static.folder.SEAL``, which is not imported for a model."""
+
 
 def load(name: str | Path) -> Model | WordVectors | SparseVectors:
     """Load a folder or a hub repository ``org/name``; see ``maskwright.model.load`` and ``maskwright.static.load``.
 
-    torch is imported only for a model.  Raises CheckpointError for anything missing, left over, damaged or not known here.
+    torch is imported only for a model, and what reads static vectors only for these.
+
+    Raises CheckpointError for anything missing, left over, damaged or not known here.
     """
-    if is_static(name):
+    if (Path(name) / _STATIC).is_file():
+        from maskwright.static.foreign import load as load_static
+
         return load_static(name)
     from maskwright.model import load as load_model
 

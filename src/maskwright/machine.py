@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -15,14 +16,18 @@ from typing import Any
 import psutil
 import torch
 
+from maskwright.errors import ConfigError
+
 __all__ = [
     "autocast",
     "busy",
+    "choice",
     "describe",
     "device",
     "frozen_garbage",
     "instruction_sets",
     "keep_buffers",
+    "peak",
     "precision",
     "seeded",
 ]
@@ -43,10 +48,21 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def device() -> torch.device:
-    """Return where to train: the first CUDA device, else Apple's GPU, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+    """Return where to compute: what MASKWRIGHT_DEVICE names, else the first CUDA device, else Apple's GPU, else the CPU.
+
+    ConfigError where the named one is not there.
+    """
+    there = [
+        name
+        for name, is_there in (("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))
+        if is_there()
+    ]
+    named = os.environ.get("MASKWRIGHT_DEVICE", "")
+    if named not in ("", "cpu", *there):
+        raise ConfigError(
+            f"MASKWRIGHT_DEVICE is {named!r}, and this machine has {', '.join([*there, 'cpu'])}; name one of these"
+        )
+    return torch.device(named or [*there, "cpu"][0])
 
 
 def precision(wanted: str, where: torch.device) -> torch.dtype:
@@ -57,6 +73,30 @@ def precision(wanted: str, where: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast = where.type == "cpu" and {"amx_bf16", "avx512_bf16"} & set(instruction_sets())
     return torch.bfloat16 if fast else torch.float32
+
+
+def choice(where: torch.device, dtype: torch.dtype, wanted: str = "auto") -> str:
+    """Say in one line what a run computes on and in, why, and how to name something else."""
+    name = "bf16" if dtype == torch.bfloat16 else "fp32"
+    sets = instruction_sets()
+    if wanted != "auto":
+        why = "as asked for"
+    elif where.type == "cpu":
+        fast = next((_BY_NAME[each] for each in _BY_NAME if each in sets), "")
+        why = f"it has {fast}" if fast else "it has no instructions for bf16"
+    else:
+        why = "fast on this GPU" if name == "bf16" else "bf16 is not known to be fast here"
+    what = f"the CPU, {torch.get_num_threads()} threads" if where.type == "cpu" else _gpu(where)
+    return (
+        f"on {what}; matrix products in {name}: {why}  (others: MASKWRIGHT_DEVICE, OMP_NUM_THREADS, --train.precision)"
+    )
+
+
+_BY_NAME = {"amx_bf16": "AMX bf16 tiles", "avx512_bf16": "AVX-512 bf16 dot products"}
+
+
+def _gpu(where: torch.device) -> str:
+    return torch.cuda.get_device_name(0) if where.type == "cuda" else "Apple's GPU"
 
 
 def autocast(where: torch.device, dtype: torch.dtype) -> Any:
@@ -121,6 +161,27 @@ def describe() -> dict[str, Any]:
     if where.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(0)
     return facts
+
+
+_PRODUCTS = ((2048, 768, 3072), (4096, 1024, 1024), (2048, 2048, 2048))
+"""Rows, inner and columns of matrix products as encoders have them."""
+
+
+def peak(dtype: torch.dtype, where: torch.device, seconds: float = 0.5) -> float:
+    """Return the operations a second of the fastest of a few matrix products, each timed for so many seconds."""
+    best = 0.0
+    for rows, inner, columns in _PRODUCTS:
+        a, b = (torch.randn(shape, device=where).to(dtype) for shape in ((rows, inner), (inner, columns)))
+        (a @ b).sum().item()  # prepares the kernel
+        began, times = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            for _ in range(4):
+                out = a @ b
+            out[0, 0].item()  # waits for a device that works by itself
+            times += 4
+        took = time.perf_counter() - began
+        best = max(best, 2.0 * rows * inner * columns * times / took)
+    return best
 
 
 @contextmanager

@@ -137,7 +137,9 @@ def test_the_written_out_gradient_is_that_of_finite_differences(
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 def test_the_operator_keeps_the_rules_that_compilation_relies_on(dropout: float) -> None:
     given, (queries, keys) = inputs(*LENGTHS["other keys"], tail=2, dtype=torch.float32)
-    torch.library.opcheck(attend_runs, (*given, queries.cu, keys.cu, False, None, 0.4, dropout, torch.tensor(5)))
+    torch.library.opcheck(
+        attend_runs.overload, (*given, queries.cu, keys.cu, False, None, 0.4, dropout, torch.tensor(5))
+    )
 
 
 @pytest.mark.parametrize("kernel", ["per-sequence", "padded"])

@@ -147,10 +147,10 @@ def test_the_operators_keep_the_rules_that_compilation_relies_on() -> None:
     cu, key = torch.tensor([0, 3, 8], dtype=torch.int32), torch.tensor(5)
     q, k, v = (torch.randn(8, 2, 16).bfloat16().requires_grad_() for _ in range(3))
     rules = ("test_schema", "test_faketensor", "test_autograd_registration", "test_aot_dispatch_static")
-    torch.library.opcheck(attend_packed, (q, k, v, cu, cu, False, 0.4, 0.1, key), test_utils=rules)
+    torch.library.opcheck(attend_packed.overload, (q, k, v, cu, cu, False, 0.4, 0.1, key), test_utils=rules)
     x, f = torch.randn(8, 32, requires_grad=True), torch.randn(8, 32).bfloat16().requires_grad_()
     weight, bias = torch.ones(32, requires_grad=True), torch.zeros(32, requires_grad=True)
-    torch.library.opcheck(add_norm_fused, (x, f, weight, bias, 1e-5, 0.1, key), test_utils=rules)
+    torch.library.opcheck(add_norm_fused.overload, (x, f, weight, bias, 1e-5, 0.1, key), test_utils=rules)
     torch.library.opcheck(
         cross_entropy_fused, (v.detach().flatten(1).requires_grad_(), torch.arange(8)), test_utils=rules
     )

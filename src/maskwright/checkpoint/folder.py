@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from maskwright.checkpoint.keys import export, fill, heads_in, match
 from maskwright.checkpoint.seal import read_json, sealed_folder, verify, write_json
 from maskwright.checkpoint.tensors import TensorFiles, write_tensors
 from maskwright.errors import CheckpointError
 from maskwright.families import FAMILIES, Family, Net, Spec, family_of
 from maskwright.families.base import written_out
+from maskwright.nn.hollow import hollow
 
 __all__ = ["CARD", "Card", "read_folder", "read_spec", "write_folder"]
 
@@ -133,7 +132,7 @@ def read_folder(folder: Path) -> tuple[Family, Net, Card]:
     try:
         with TensorFiles(folder) as files:
             found = match(family, spec, files.shapes)
-            with torch.device("meta"):
+            with hollow():
                 net = spec.build()
                 for name in heads_in(family, spec, found, config.get("architectures") or ()):
                     net.heads[name] = family.kinds[name].build(net, _outputs(family, spec, name, found, files.shapes))

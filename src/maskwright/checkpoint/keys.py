@@ -15,6 +15,7 @@ from torch import Tensor
 
 from maskwright.errors import CheckpointError
 from maskwright.families.base import Family, Net, Spec, Theirs, written_out
+from maskwright.nn.hollow import filled
 
 __all__ = ["Tensors", "export", "fill", "heads_in", "match"]
 
@@ -116,7 +117,7 @@ def fill(
         ]
     if wrong:
         raise CheckpointError(f"{len(wrong)} tensors of another shape: {_some(wrong, '; ')}")
-    net.to_empty(device="cpu")
+    filled(net)
     with torch.no_grad():
         for ours, theirs in table.items():
             for key, part in _parts(theirs, net.get_parameter(ours)):

@@ -19,6 +19,7 @@ from maskwright.checkpoint.keys import fill, match
 from maskwright.checkpoint.seal import read_json
 from maskwright.errors import CheckpointError, MissingExtra
 from maskwright.families import Family, Net, family_of
+from maskwright.nn.hollow import hollow
 
 __all__ = ["OriginalElmo", "find_original", "read_original"]
 
@@ -90,7 +91,7 @@ def read_original(files: OriginalElmo) -> tuple[Family, Net]:
         with h5py.File(files.weights, "r") as file:
             found = dict(_datasets(file, files.weights))
             shapes = {name: tuple(dataset.shape) for name, dataset in found.items()}
-            with torch.device("meta"):
+            with hollow():
                 net = spec.build()
             fill(family, net, match(family, spec, shapes), _Read(found), shapes)
     except CheckpointError as error:

@@ -17,6 +17,7 @@ import pydantic
 
 from maskwright import __version__
 from maskwright.cli import (
+    bench,
     check_data,
     convert,
     convert_data,
@@ -79,6 +80,7 @@ app.command(convert.convert)
 app.command(vectors.app)
 app.command(verify.verify)
 app.command(report.report)
+app.command(bench.bench)
 
 
 def run(tokens: Sequence[str]) -> int:

@@ -24,6 +24,7 @@ __all__ = [
     "share",
     "show_findings",
     "show_outlook",
+    "show_profile",
     "show_rates",
     "show_spread",
     "warn_if_busy",
@@ -88,6 +89,12 @@ def show_outlook(outlook: Any) -> None:
         show(key_values(masking_rows(outlook.masking), "What is hidden"))
     show(key_values(to_beat(outlook.baselines), "To beat"))
     show_findings(outlook.findings)
+
+
+def show_profile(profile: Any, out: Path) -> None:
+    """Print where a step's time goes."""
+    show(table("Where a step's time goes, under the profiler", ["", "ms", "share"], profile.rows()))
+    show(key_values(profile.facts()), f"profile  {out / 'profile.json'}")
 
 
 def share(interval: Any) -> str:

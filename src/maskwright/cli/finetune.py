@@ -6,7 +6,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskwright.cli.common import command_line, first_process, note, show_rates, show_spread, warn_if_busy, write_report
+from maskwright.cli.common import (
+    command_line,
+    first_process,
+    note,
+    show_profile,
+    show_rates,
+    show_spread,
+    warn_if_busy,
+    write_report,
+)
 from maskwright.config import FinetuneConfig
 from maskwright.errors import UsageError
 from maskwright.report.log import read_log
@@ -24,6 +33,7 @@ def finetune(
     config: Annotated[FinetuneConfig, Parameter(name="*")],
     resume: bool = False,
     find_lr: bool = False,
+    profile: int = 0,
     seeds: int = 1,
     folds: int = 0,
     learning_curve: str = "",
@@ -41,6 +51,8 @@ def finetune(
         Go on from the newest checkpoint in --out.
     find_lr
         Only try rates from 1e-6 to 1 on a copy, a hundred steps, and show the loss at each.
+    profile
+        Only take so many steps on a copy, and show where their time goes; --out gets profile.json.
     seeds
         Runs, from --train.seed upward, each in a folder of its own in --out; mean, spread and median are shown.
     folds
@@ -53,6 +65,9 @@ def finetune(
 
     if find_lr:
         show_rates(training.search_rate(config))
+        return
+    if profile > 0:
+        show_profile(training.profile(config, profile), config.out)
         return
     shares = _shares(learning_curve)
     if (seeds != 1 or folds) and shares:

@@ -11,6 +11,7 @@ from maskwright.cli.common import (
     first_process,
     heldout_table,
     show_outlook,
+    show_profile,
     show_rates,
     warn_if_busy,
     write_report,
@@ -27,6 +28,7 @@ def pretrain(
     resume: bool = False,
     dry_run: bool = False,
     find_lr: bool = False,
+    profile: int = 0,
 ) -> None:
     """Pre-train an encoder on a corpus.  A recipe's fields become the defaults: --recipe FILE.
 
@@ -40,6 +42,8 @@ def pretrain(
         Only look ahead: faults of the corpus, what has to be beaten, and what the run will take.
     find_lr
         Only try rates from 1e-6 to 1 on a copy, a hundred steps, and show the loss at each.
+    profile
+        Only take so many steps on a copy, and show where their time goes; --out gets profile.json.
     """
     warn_if_busy()
     from maskwright.train import pretrain as training
@@ -49,6 +53,9 @@ def pretrain(
         return
     if find_lr:
         show_rates(training.search_rate(config))
+        return
+    if profile > 0:
+        show_profile(training.profile(config, profile), config.out)
         return
     done = training.pretrain(config, resume=resume, command=command_line(), tell=show_outlook)
     if not first_process():

@@ -19,14 +19,16 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.corpus.store import TokenColumn
 from maskwright.errors import ConfigError, InputError
 from maskwright.keys import Key, Stream
+
+if TYPE_CHECKING:  # a corpus brings pyarrow, which encoding has no use for
+    from maskwright.corpus.store import TokenColumn
 
 __all__ = [
     "ENDS",

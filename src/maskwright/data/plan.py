@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from maskwright.errors import ConfigError, InputError
@@ -110,6 +109,8 @@ class Plan:
 
     def save(self, path: Path, made_for: str) -> None:
         """Write the plan as one Arrow file, whole or not at all.  made_for: what it depends on."""
+        import pyarrow as pa  # not needed by whoever only encodes
+
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = [self.columns.ravel(), self.lengths, self.order, self.bounds]
         names = ["columns", "lengths", "order", "bounds"]
@@ -125,6 +126,8 @@ class Plan:
     @classmethod
     def load(cls, path: Path, made_for: str | None = None) -> Plan:
         """Open a stored plan as a memory map; InputError when it is damaged, or was made for something else than is said."""
+        import pyarrow as pa
+
         try:
             with pa.memory_map(str(path)) as source:
                 batch = pa.ipc.open_file(source).get_batch(0)

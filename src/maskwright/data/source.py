@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.corpus.store import TokenColumn
 from maskwright.data.batch import Sample
 from maskwright.data.pairs import Pairing, check_room
 from maskwright.data.plan import Budget, Plan
@@ -18,6 +17,9 @@ from maskwright.errors import ConfigError
 from maskwright.keys import Key
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from maskwright.corpus.store import TokenColumn
 
 __all__ = ["CorpusSource", "RowsSource", "Sizes", "Source", "cut_pair", "tokenise_rows"]
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from maskwright.native import call, library
 from maskwright.nn.dropout import dropped_lanes
+from maskwright.nn.operators import operator
 
 __all__ = ["attend_packed", "serves"]
 
@@ -39,7 +40,7 @@ def _shape(q: Tensor, q_cu: Tensor, k_cu: Tensor, causal: bool, scale: float, dr
     return [q_cu, k_cu, *sizes, float(scale), dropped_lanes(dropout), ctypes.c_uint64(int(key))]
 
 
-@torch.library.custom_op("maskwright::attend_packed", mutates_args=())
+@operator("attend_packed")
 def attend_packed(
     q: Tensor, k: Tensor, v: Tensor, q_cu: Tensor, k_cu: Tensor, causal: bool, scale: float, dropout: float, key: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -64,7 +65,7 @@ def _(
     return torch.empty_like(q, memory_format=torch.contiguous_format), q.new_empty(q.shape[:2], dtype=torch.float32)
 
 
-@torch.library.custom_op("maskwright::attend_packed_backward", mutates_args=())
+@operator("attend_packed_backward")
 def _backward_op(
     grad: Tensor,
     q: Tensor,

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskwright.nn.dropout import keep_lanes, keep_words
+from maskwright.nn.operators import operator
 
 __all__ = ["attend_runs", "unseen"]
 
@@ -119,7 +120,7 @@ def _ahead(q_rows: slice, k_rows: slice, window: int | None) -> int:
     return 0 if window is None else q_rows.start - k_rows.start
 
 
-@torch.library.custom_op("maskwright::attend_runs", mutates_args=())
+@operator("attend_runs")
 def attend_runs(
     q: Tensor,
     k: Tensor,
@@ -172,7 +173,7 @@ def _(
     return torch.empty_like(q, memory_format=torch.contiguous_format)
 
 
-@torch.library.custom_op("maskwright::attend_runs_backward", mutates_args=())
+@operator("attend_runs_backward")
 def _backward_op(
     grad: Tensor,
     q: Tensor,

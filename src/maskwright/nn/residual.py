@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from maskwright.native import call, library
 from maskwright.nn.dropout import Dropout, dropped_lanes, next_key
+from maskwright.nn.operators import operator
 
 __all__ = ["add_norm"]
 
@@ -35,7 +36,7 @@ def _serves(x: Tensor, f: Tensor, norm: nn.LayerNorm) -> bool:
     return plain and x.is_contiguous() and library() is not None
 
 
-@torch.library.custom_op("maskwright::add_norm", mutates_args=())
+@operator("add_norm")
 def add_norm_fused(
     x: Tensor, f: Tensor, weight: Tensor, bias: Tensor, eps: float, rate: float, key: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -56,7 +57,7 @@ def _(
     return torch.empty_like(x), x.new_empty(len(x), 2)
 
 
-@torch.library.custom_op("maskwright::add_norm_backward", mutates_args=())
+@operator("add_norm_backward")
 def _backward_op(
     grad: Tensor, x: Tensor, f: Tensor, weight: Tensor, stats: Tensor, rate: float, key: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

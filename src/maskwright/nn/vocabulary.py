@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskwright.native import call, library
+from maskwright.nn.operators import operator
 
 __all__ = ["IGNORED", "cross_entropy"]
 
@@ -30,7 +31,7 @@ def cross_entropy(scores_MV: Tensor, labels_M: Tensor) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(scores_MV, labels_M, reduction="none", ignore_index=IGNORED), best_M
 
 
-@torch.library.custom_op("maskwright::cross_entropy", mutates_args=())
+@operator("cross_entropy")
 def cross_entropy_fused(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(M, V) bf16 scores and (M,) int64 labels -> losses (M,), logarithms of the rows' sums (M,), best entries (M,)."""
     _check(scores, labels)
@@ -55,7 +56,7 @@ def _(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return losses, torch.empty_like(losses), torch.empty_like(labels)
 
 
-@torch.library.custom_op("maskwright::cross_entropy_backward", mutates_args=())
+@operator("cross_entropy_backward")
 def _backward_op(scores: Tensor, labels: Tensor, sums: Tensor, grads: Tensor) -> Tensor:
     d_scores = torch.empty_like(scores, memory_format=torch.contiguous_format)
     arguments = scores.contiguous(), labels.contiguous(), sums, grads.contiguous(), d_scores

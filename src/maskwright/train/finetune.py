@@ -34,6 +34,7 @@ from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
 from maskwright.train.method import frozen, objective_of, prepare_task, renew
+from maskwright.train.profile import Profile, profile_steps
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World, together
 
@@ -44,6 +45,8 @@ __all__ = [
     "finetune_rows",
     "fingerprint",
     "held_out",
+    "prepared",
+    "profile",
     "read_data",
     "search_rate",
     "start",
@@ -144,9 +147,20 @@ def search_rate(config: FinetuneConfig) -> RateSearch:
     """Return what the learning-rate finder sees in this fine-tuning; nothing is written."""
     task, rows, _ = read_data(config)
     model = start(config)
-    objective, loader = _objective(ALONE, model, task, rows, config)
+    objective, loader = prepared(ALONE, model, task, rows, config)
     with frozen(model, config):
         return find_lr(model, objective, loader, config.train)
+
+
+def profile(config: FinetuneConfig, steps: int) -> Profile:
+    """Return where the time of this fine-tuning's steps goes; ``profile.json`` in the run folder holds it."""
+    task, rows, _ = read_data(config)
+    model = start(config)
+    objective, loader = prepared(ALONE, model, task, rows, config)
+    with frozen(model, config):
+        found = profile_steps(model, objective, loader, config.train, steps)
+    found.save(config.out)
+    return found
 
 
 def start(config: FinetuneConfig) -> Model:
@@ -155,7 +169,7 @@ def start(config: FinetuneConfig) -> Model:
     return create(model.spec, model.tokenizer, seed=config.train.seed) if config.fresh else model
 
 
-def _objective(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> tuple[Objective, Loader]:
+def prepared(world: World, model: Model, task: Task, rows: Rows, config: FinetuneConfig) -> tuple[Objective, Loader]:
     """Give the model the task's head; return what is trained, and the training batches."""
     train = config.train
     if config.length > model.longest:
@@ -204,7 +218,7 @@ def _finetune(
     label: str,
 ) -> Finetuned:
     train = config.train
-    objective, loader = _objective(world, model, task, train_rows, config)
+    objective, loader = prepared(world, model, task, train_rows, config)
     steps = steps_of(train, loader, model, objective, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
     truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)

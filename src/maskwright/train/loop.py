@@ -128,6 +128,7 @@ class Run:
         self.model.train()
         self.objective.train()
         with stopper() as stop, machine.frozen_garbage(), self._live() as live:
+            live.note(machine.choice(self.model.device, self._dtype, self.config.precision))
             for data in self.loader.steps(place):
                 if step >= self.steps or self._out_of_patience:
                     break

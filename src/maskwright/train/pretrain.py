@@ -23,11 +23,12 @@ from maskwright.train.find_lr import RateSearch, find_lr
 from maskwright.train.loop import Evaluation, Finished, Run
 from maskwright.train.masking import gazetteers_of, masking_of
 from maskwright.train.outlook import Outlook, estimate_of, look_ahead
+from maskwright.train.profile import Profile, profile_steps
 from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, signs
 from maskwright.train.world import World, together
 
-__all__ = ["Pretrained", "evaluate_on", "foresee", "pretrain", "search_rate"]
+__all__ = ["Pretrained", "evaluate_on", "foresee", "pretrain", "profile", "search_rate"]
 
 _TIMED = 4.0
 """Seconds spent on timing steps for the estimate."""
@@ -81,6 +82,14 @@ def search_rate(config: PretrainConfig) -> RateSearch:
     """Return what the learning-rate finder sees in this pre-training; nothing is written."""
     parts = Pretraining.of(config)
     return find_lr(parts.model, parts.objective, replace(parts.loader(), plans=None), config.train)
+
+
+def profile(config: PretrainConfig, steps: int) -> Profile:
+    """Return where the time of this pre-training's steps goes; ``profile.json`` in the run folder holds it."""
+    parts = Pretraining.of(config)
+    found = profile_steps(parts.model, parts.objective, replace(parts.loader(), plans=None), config.train, steps)
+    found.save(config.out)
+    return found
 
 
 def _pretrain(
