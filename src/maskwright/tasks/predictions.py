@@ -13,7 +13,13 @@ from maskwright.errors import InputError
 from maskwright.report.files import write_atomic
 from maskwright.tasks.rows import Rows
 
-__all__ = ["write_predictions"]
+__all__ = ["check_ending", "write_predictions"]
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file that is neither .jsonl nor .csv (InputError): better before the rows are read than behind them."""
+    if path.suffix not in (".jsonl", ".csv"):
+        raise InputError(f"{path}: predictions are written as .jsonl or .csv")
 
 
 def write_predictions(path: Path, rows: Rows, answers: Sequence[Mapping[str, Any]]) -> None:
@@ -22,6 +28,7 @@ def write_predictions(path: Path, rows: Rows, answers: Sequence[Mapping[str, Any
     Fields: text, pair (for pairs), gold (where the rows have labels), label, probabilities (in .csv a column each).
     InputError for another suffix.
     """
+    check_ending(path)
     golds = rows.labels or (None,) * len(rows)
     records = []
     for texts, gold, answer in zip(rows.texts, golds, answers, strict=True):
@@ -30,7 +37,7 @@ def write_predictions(path: Path, rows: Rows, answers: Sequence[Mapping[str, Any
     if path.suffix == ".jsonl":
         lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         write_atomic(path, "".join(lines).encode("utf-8"))
-    elif path.suffix == ".csv":
+    else:
         flat = [
             {k: v for k, v in record.items() if k != "probabilities"}
             | {f"p({name})": p for name, p in record.get("probabilities", {}).items()}
@@ -41,5 +48,3 @@ def write_predictions(path: Path, rows: Rows, answers: Sequence[Mapping[str, Any
         writer.writeheader()
         writer.writerows(flat)
         write_atomic(path, out.getvalue().encode("utf-8"))
-    else:
-        raise InputError(f"{path}: predictions are written as .jsonl or .csv")
