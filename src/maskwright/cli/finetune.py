@@ -9,13 +9,10 @@ from cyclopts import Parameter
 from maskwright.cli.common import command_line, first_process, show_rates, warn_if_busy, write_report
 from maskwright.config import FinetuneConfig
 from maskwright.report.log import read_log
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_table
 from maskwright.report.terminal import show, table
 
 __all__ = ["finetune"]
-
-
-SCORED = ["", "model", "beside it"]
 
 
 def finetune(
@@ -58,7 +55,7 @@ def finetune(
         return
     report = write_report(config.out)
     result = [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1]
-    show(table(f"On the dev rows, after {done.finished.steps:,} steps", SCORED, score_rows(result["scores"])))
+    show(table(f"On the dev rows, after {done.finished.steps:,} steps", *score_table(result["scores"])))
     show(f"model   {config.out / 'model'}", f"report  {report}")
 
 
