@@ -37,7 +37,10 @@ def markdown(runs: Iterable[Run]) -> str:
             json.dumps([run[name] for name in ("model", "fresh", "settings", "task", "rows")]), []
         ).append(run)
     whole = [pairs for group in groups.values() if (pairs := pairs_of(group))]
-    return "\n".join([SCORES, *(line for pairs in whole for line in _scores(pairs)), "", TIMES, *map(_times, whole)])
+    load = [run["load"] for pairs in whole for pair in pairs for run in pair]
+    busy = f"Load average behind these runs: median {statistics.median(load):.1f} ({min(load):.1f}–{max(load):.1f})."
+    lines = [SCORES, *(line for pairs in whole for line in _scores(pairs)), "", TIMES, *map(_times, whole), "", busy]
+    return "\n".join(lines)
 
 
 def pairs_of(group: Sequence[Run]) -> Pairs:
