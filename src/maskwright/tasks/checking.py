@@ -10,7 +10,7 @@ from maskwright.checkpoint.folder import read_spec
 from maskwright.checkpoint.hub import resolve
 from maskwright.corpus.health import Finding
 from maskwright.errors import InputError, UsageError
-from maskwright.tasks import DATASETS, TASKS
+from maskwright.tasks import DATASETS, task_named
 from maskwright.tasks.check import Checked, Layout, check_files
 from maskwright.tasks.findings import data_findings
 from maskwright.tasks.glueset import GlueSet
@@ -70,7 +70,7 @@ def check_data(
     tokenizer, limit = _model(model)
     files: GlueSet | None = DATASETS[name].load() if name in DATASETS else None
     if files is None:
-        TASKS[name]  # an unknown name is refused with the nearest known one
+        task_named(name)  # an unknown name is refused with the nearest known one
         if where.is_dir():
             raise UsageError(f"check-data: {where} is a folder and {name} reads a file; name the file, or a data set")
         own = columns or (suggestions[0].columns if suggestions else Columns("text", None, "label"))
