@@ -25,6 +25,7 @@ __all__ = [
     "PretrainConfig",
     "PretrainTrainConfig",
     "TrainConfig",
+    "differences",
     "explain",
     "filled",
     "read_recipe",
@@ -50,6 +51,19 @@ class Config(BaseModel):
 def explain(model: type[BaseModel], error: ValidationError, where: str = "") -> ConfigError:
     """Say in one sentence each what is wrong with the values of a configuration."""
     return ConfigError("; ".join(_explain(model, problem, where) for problem in error.errors()))
+
+
+def differences(now: Mapping[str, Any], before: Mapping[str, Any], where: str = "") -> list[str]:
+    """Name the settings that are not what they were, with both values where these are short: hashes tell nobody anything."""
+    found = []
+    for name in dict.fromkeys([*now, *before]):
+        value, was = now.get(name), before.get(name)
+        if isinstance(value, Mapping) and isinstance(was, Mapping):
+            found += differences(value, was, f"{where}{name}.")
+        elif value != was:
+            short = max(len(str(value)), len(str(was))) < 40
+            found.append(f"{where}{name} {value}, was {was}" if short else f"{where}{name}")
+    return found
 
 
 def _explain(model: type[BaseModel], problem: Any, where: str) -> str:

@@ -62,6 +62,18 @@ def test_what_we_write_transformers_loads_strictly_and_computes_the_same(
     assert_parity(ours, theirs.eval())
 
 
+@pytest.mark.parametrize(("outputs", "kind"), [(1, "regression"), (3, "single_label_classification")])
+def test_a_head_that_no_task_has_trained_yet_opens_in_transformers(
+    tiny: Callable[..., Model], tmp_path: Path, outputs: int, kind: str
+) -> None:
+    ours = tiny(("pooler",))
+    ours.add_head("classify", outputs)
+    ours.save(tmp_path / "model")
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
+    assert theirs.config.problem_type == kind and theirs.classifier.out_features == outputs
+    assert torch.equal(theirs.classifier.weight, ours.net.heads["classify"].score.weight)
+
+
 # ---- wrong architectures: the same weights under another spec
 
 

@@ -5,7 +5,7 @@ from test_report_run import text_of
 
 from maskwright.report.log import RunLog, read_log
 from maskwright.report.run import run_page
-from maskwright.report.scores import score_sections, score_text
+from maskwright.report.scores import score_sections, score_table, score_text
 
 SCORES = {
     "masked-token loss": {"value": 5.862, "unit": "nats", "count": 112_110, "beside": {"unigram entropy": 6.524}},
@@ -44,3 +44,9 @@ def test_a_result_without_scores_has_no_table(scores):
 )  # fmt: skip
 def test_a_score_is_written_whatever_it_is(score, text):
     assert score_text(score) == text
+
+
+def test_a_column_of_nothing_to_compare_with_is_left_out():
+    assert score_table({"micro_f1": 0.5}) == (["", "model"], [("micro_f1", "0.5000")])
+    columns, rows = score_table({"micro_f1": 0.5, "accuracy": {"value": 0.6, "beside": {"always a": 0.4}}})
+    assert columns == ["", "model", "beside it"] and [row[2] for row in rows] == ["", "always a 0.4000"]

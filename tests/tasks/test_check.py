@@ -61,6 +61,12 @@ def test_a_wrong_column_is_one_error_and_not_one_a_row(tmp_path: Path) -> None:
         check_data(write(tmp_path, "a.tsv", ROWS), columns=Columns("txet", None, "label"))
 
 
+def test_of_a_folder_without_a_known_data_set_its_files_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "a.tsv", ROWS)
+    with pytest.raises(UsageError, match=r"no data set that is known by name; give one of its files \(a\.tsv\)"):
+        check_data(tmp_path)
+
+
 def test_values_that_are_no_numbers_are_listed(tmp_path: Path) -> None:
     text = "text\tlabel\na b\t1.5\nc d\thigh\ne f\tnan\ng h\t2\n"
     (split,) = check_data(write(tmp_path, "a.tsv", text), task="regress").splits.values()

@@ -150,3 +150,7 @@ def test_glue_s_files_hold_the_published_numbers_of_rows(
 def test_glue_s_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no train\.tsv there, nor in MRPC/ below it"):
         MRPC.rows(tmp_path, "train")
+    with pytest.raises(InputError, match=r"no tst\.tsv there.* Did you mean 'test'\?"):
+        MRPC.rows(tmp_path, "tst")
+    with pytest.raises(InputError, match=r"a folder where a file of rows was expected; name one of the files in it"):
+        read_rows(tmp_path, Columns("text"))

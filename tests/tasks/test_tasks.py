@@ -158,8 +158,8 @@ def test_values_in_classes_are_answered_by_the_mean_of_the_middles() -> None:
 def test_labels_are_sorted_by_name_and_one_is_not_enough() -> None:
     rows = Rows((("x",),) * 3, ("b", "a", "b"), (2, 3, 4), "")
     assert Classification.of(rows).labels == ("a", "b")
-    with pytest.raises(InputError, match="at least two labels"):
-        Classification.of(Rows((("x",),), ("b",), (2,), ""))
+    with pytest.raises(InputError, match=r"a\.tsv: every row has the label 'b'; .* at least two labels"):
+        Classification.of(Rows((("x",),), ("b",), (2,), "a.tsv"))
 
 
 def test_every_data_set_names_its_task_and_metric() -> None:
@@ -184,5 +184,7 @@ def test_settings_that_cannot_be_are_refused(given: FinetuneConfig) -> None:
         finetune(given.model_copy(update={"data": None}))
     with pytest.raises(ConfigError, match=r"no task 'clasify'\. Did you mean 'classify'\?"):
         finetune(given.model_copy(update={"task": "clasify"}))
+    with pytest.raises(ConfigError, match=r"no task 'glue/mrp'\. Did you mean 'glue/mrpc'\? Known: classify, .*, snli"):
+        finetune(given.model_copy(update={"task": "glue/mrp"}))
     with pytest.raises(InputError, match=r"6 rows are too few to hold out 1%"):
         finetune(given.model_copy(update={"dev": None, "dev_share": 0.01}))

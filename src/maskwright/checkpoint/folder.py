@@ -192,7 +192,9 @@ def write_folder(
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
         config["label2id"] = {name: i for i, name in enumerate(labels)}
     if "classify" in heads:
-        config["problem_type"] = card.task.get("problem_type", "single_label_classification")
+        # A head that no task has trained yet: transformers opens no folder with one label and classes.
+        usual = "regression" if len(labels) == 1 else "single_label_classification"
+        config["problem_type"] = card.task.get("problem_type", usual)
         if config["problem_type"] == "regression":
             config["sentence_transformers"] = _AS_IT_IS
     content = {

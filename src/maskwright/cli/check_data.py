@@ -36,7 +36,7 @@ def check_data(
     data
         File of rows (.csv .tsv .jsonl .parquet), or the folder of a data set.
     task
-        classify, regress, bins, or a data set such as glue/rte.
+        classify, regress, bins, multilabel, or a data set such as glue/rte.
     model
         Folder or org/name: its tokenizer counts lengths and unknown pieces.
     dev

@@ -13,7 +13,7 @@ from typing import Any
 from maskwright.report.log import read_log
 from maskwright.report.masking import masking_rows
 from maskwright.report.run import run_page
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_table
 from maskwright.report.terminal import console, key_values, show, sparkline, table
 
 __all__ = [
@@ -125,4 +125,4 @@ def show_spread(done: Any, title: str, out: Path) -> None:
 
 def heldout_table(heldout: Any, title: str = HELD_OUT) -> Any:
     """The same for a terminal."""
-    return table(title, ["", "model", "beside it"], score_rows(heldout.scores()))
+    return table(title, *score_table(heldout.scores()))

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from maskwright.cli.common import command_line, first_process, show_spread, warn_if_busy, write_report
 from maskwright.report.log import read_log
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_table
 from maskwright.report.terminal import show, table
 from maskwright.tasks.few_config import FewShotConfig
 
@@ -46,7 +46,7 @@ def few_shot(*, config: Annotated[FewShotConfig, Parameter(name="*")], resume: b
     _report(config)
     records = read_log(config.out / "encoder" / "log.jsonl")
     for result in [record for record in records if record["kind"] == "result"][-1:]:
-        show(table(result["title"], ["", "model", "beside it"], score_rows(result["scores"])))
+        show(table(result["title"], *score_table(result["scores"])))
     show(f"model   {done.folder / 'model'}", f"report  {config.out / 'report.html'}")
 
 

@@ -19,13 +19,10 @@ from maskwright.cli.common import (
 from maskwright.config import FinetuneConfig
 from maskwright.errors import UsageError
 from maskwright.report.log import read_log
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_table
 from maskwright.report.terminal import show, table
 
 __all__ = ["finetune"]
-
-
-SCORED = ["", "model", "beside it"]
 
 
 def finetune(
@@ -85,10 +82,11 @@ def finetune(
         return
     report = write_report(config.out)
     result = [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1]
-    show(table(f"On the dev rows, after {done.finished.steps:,} steps", SCORED, score_rows(result["scores"])))
+    show(table(f"On the dev rows, after {done.finished.steps:,} steps", *score_table(result["scores"])))
     if points:
-        lines = [(f"{point['rows']:,}", *row) for point in points for row in score_rows(point["scores"])]
-        show(table("Learning curve", ["training rows", *SCORED], lines))
+        columns = score_table(points[-1]["scores"])[0]
+        lines = [(f"{point['rows']:,}", *row) for point in points for row in score_table(point["scores"])[1]]
+        show(table("Learning curve", ["training rows", *columns], lines))
     show(f"model   {config.out / 'model'}", f"report  {report}")
 
 

@@ -38,9 +38,10 @@ def predict(
     split
         Of that data set: test, dev, train.
     """
-    from maskwright.tasks.predictions import write_predictions
+    from maskwright.tasks.predictions import check_suffix, write_predictions
     from maskwright.tasks.rows import Columns, read_rows
 
+    check_suffix(out)
     if dataset is None:
         rows = read_rows(data, Columns(text, pair))
     else:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from maskwright.cli.common import command_line, first_process, warn_if_busy, write_report
 from maskwright.report.log import read_log
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_table
 from maskwright.report.terminal import show, table
 from maskwright.tasks.similar_config import SimilarityConfig
 
@@ -34,5 +34,5 @@ def similarity(*, config: Annotated[SimilarityConfig, Parameter(name="*")], resu
     report = write_report(config.out)
     for result in [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1:]:
         title = f"{result['title']}, after {done.finished.steps:,} steps"
-        show(table(title, ["", "model", "beside it"], score_rows(result["scores"])))
+        show(table(title, *score_table(result["scores"])))
     show(f"model   {config.out / 'model'}", f"report  {report}")

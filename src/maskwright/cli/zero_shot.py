@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskwright.report.scores import score_rows
+from maskwright.report.scores import score_table
 from maskwright.report.terminal import show, table
 
 __all__ = ["zero_shot"]
@@ -73,7 +73,7 @@ def zero_shot(
     answers = ask(load(model), texts, given, template=template, blank=blank, even=even)
     if label is not None:
         scores = score_answers(rows, answers, list(words), seed=seed)
-        show(table(f"{model} on {data}", ["", "model", "beside it"], score_rows(scores)))
+        show(table(f"{model} on {data}", *score_table(scores)))
     if out is not None:
         write_predictions(out, rows, answers)
         show(f"{len(rows):,} predictions in {out}")

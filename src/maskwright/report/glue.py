@@ -107,6 +107,8 @@ def glue_table(found: Mapping[str, Any], published: Mapping[str, Any] | None) ->
         row = [name, line.metric, line.spread, f"{statistics.median(line.scores):.1f}"]
         row += [_one(line.rival)] if rivals else []
         rows.append(row + ([_one(line.published)] if published and like else []))
+    if len(lines) == 1:  # it is its own average
+        return columns, rows
     means = Line("", "", average(found), None, None)
     count = len(found["tasks"])
     last = [f"average of {count}", "", means.spread, f"{statistics.median(means.scores):.1f}"]

@@ -19,7 +19,7 @@ from maskwright.report import page
 from maskwright.report.numbers import number, share
 from maskwright.report.page import Section
 
-__all__ = ["score_rows", "score_sections", "score_text"]
+__all__ = ["score_sections", "score_table", "score_text"]
 
 
 def score_sections(result: Mapping[str, Any]) -> list[Section]:
@@ -28,12 +28,12 @@ def score_sections(result: Mapping[str, Any]) -> list[Section]:
     if not isinstance(scores, Mapping) or not scores:
         return []
     heading = page.heading(str(result.get("title") or "Result"))
-    return [heading, page.table(["", "model", "beside it"], score_rows(scores))]
+    return [heading, page.table(*score_table(scores))]
 
 
-def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return name, score, and what to compare it with, as text."""
-    rows = []
+def score_table(scores: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return columns and rows as text: name, score, and what to compare it with, where there is such a thing."""
+    rows: list[tuple[str, ...]] = []
     for name, score in scores.items():
         held = score if isinstance(score, Mapping) else {"value": score}
         unit = str(held.get("unit", ""))
@@ -42,7 +42,9 @@ def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         rows.append(
             (_name(str(name), held), score_text(held), "; ".join(f"{n} {score_text(v, unit)}" for n, v in beside))
         )
-    return rows
+    if any(beside for *_, beside in rows):
+        return ["", "model", "beside it"], rows
+    return ["", "model"], [row[:2] for row in rows]
 
 
 def score_text(score: object, unit: str = "") -> str:

@@ -1,8 +1,9 @@
 """Fine-tuning tasks, one file each, and the named data sets whose files they can read."""
 
-from maskwright.registry import Registry
+from maskwright.errors import ConfigError, did_you_mean
+from maskwright.registry import Entry, Registry
 
-__all__ = ["DATASETS", "TASKS"]
+__all__ = ["DATASETS", "TASKS", "task_named"]
 
 TASKS = Registry("task")
 TASKS.add("classify", "one class for a text, or for a pair of texts", "maskwright.tasks.classify:Classification")
@@ -26,3 +27,11 @@ DATASETS.add("glue/rte", "does one text entail another? (accuracy)", "maskwright
 DATASETS.add("glue/wnli", "what does a pronoun stand for? (accuracy)", "maskwright.tasks.glue:WNLI")
 DATASETS.add("glue/ax", "GLUE's diagnostic set, for models of MNLI (Matthews)", "maskwright.tasks.glue:AX")
 DATASETS.add("snli", "does a caption entail another? Auxiliary training data for MNLI", "maskwright.tasks.glue:SNLI")
+
+
+def task_named(name: str) -> Entry:
+    """Return a task that is no data set; ConfigError names both kinds, for a user may have meant either."""
+    if name not in TASKS:
+        known = [entry.name for entry in (*TASKS, *DATASETS)]
+        raise ConfigError(f"no task {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+    return TASKS[name]

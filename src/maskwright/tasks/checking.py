@@ -10,7 +10,7 @@ from maskwright.checkpoint.folder import read_spec
 from maskwright.checkpoint.hub import resolve
 from maskwright.corpus.health import Finding
 from maskwright.errors import InputError, UsageError
-from maskwright.tasks import DATASETS, TASKS
+from maskwright.tasks import DATASETS, task_named
 from maskwright.tasks.check import Checked, Layout, check_files
 from maskwright.tasks.findings import data_findings
 from maskwright.tasks.glueset import GlueSet
@@ -61,7 +61,7 @@ def check_data(
     suggestions = () if task or columns or where.is_dir() else tuple(suggest(where))
     if task is None and columns is None and not suggestions:
         if where.is_dir():
-            raise UsageError(f"check-data: name the data set in {where} by --task; there: {_there(where)}")
+            raise UsageError(_which(where))
         raise InputError(
             f"{where}: no task fits it. Its first line must name the columns (a .jsonl names them in each row); then say which "
             "are which: --task classify --text COLUMN --label COLUMN"
@@ -70,7 +70,7 @@ def check_data(
     tokenizer, limit = _model(model)
     files: GlueSet | None = DATASETS[name].load() if name in DATASETS else None
     if files is None:
-        TASKS[name]  # an unknown name is refused with the nearest known one
+        task_named(name)  # an unknown name is refused with the nearest known one
         if where.is_dir():
             raise UsageError(f"check-data: {where} is a folder and {name} reads a file; name the file, or a data set")
         own = columns or (suggestions[0].columns if suggestions else Columns("text", None, "label"))
@@ -98,8 +98,15 @@ def data_sets_in(folder: Path) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _there(folder: Path) -> str:
-    return ", ".join(data_sets_in(folder)) or "none that is known"
+def _which(folder: Path) -> str:
+    """What to give instead of a folder."""
+    if known := ", ".join(data_sets_in(folder)):
+        return f"check-data: name the data set in {folder} by --task; there: {known}"
+    there = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file())[:6])
+    return (
+        f"check-data: {folder} holds no data set that is known by name; give one of its files ({there or 'it has none'}), and "
+        "say which columns are which: --text COLUMN --label COLUMN"
+    )
 
 
 def _model(model: str | Path | None) -> tuple[Tokenizer | None, int | None]:

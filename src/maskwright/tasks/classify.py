@@ -54,7 +54,11 @@ class Classification(Task):
     @classmethod
     def of(cls, rows: Rows) -> Classification:
         """Make the task of a training file: its labels, sorted by name."""
-        return cls(sorted(set(rows.labels or ())))
+        if len(labels := sorted(set(rows.labels or ()))) == 1:
+            raise InputError(
+                f"{rows.file}: every row has the label {labels[0]!r}; classification needs at least two labels"
+            )
+        return cls(labels)
 
     @classmethod
     def of_card(cls, facts: Mapping[str, Any], labels: Sequence[str]) -> Classification:

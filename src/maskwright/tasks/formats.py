@@ -48,6 +48,8 @@ def kind_of(path: Path) -> str:
         return kind
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder where a file of rows was expected; name one of the files in it")
     what = f"not from {kind}" if kind else "and this name has no ending"
     raise InputError(f"{path}: rows are read from .csv, .tsv and .jsonl (also .gz and .xz) and .parquet, {what}")
 

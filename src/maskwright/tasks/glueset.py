@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskwright.errors import DataError, InputError
+from maskwright.errors import DataError, InputError, did_you_mean
 from maskwright.tasks.base import Task
 from maskwright.tasks.bins import Bins
 from maskwright.tasks.classify import Classification
@@ -88,10 +88,11 @@ class GlueSet:
         for a row that cannot be used.
         """
         if (found := self.find(where, split)) is None:
+            hint = "" if split in self.splits else did_you_mean(split, self.splits)
             said = " or ".join(f"{stem}.tsv" for stem in self._stems(split)[:1])
             raise InputError(
                 f"{where}: no {said} there, nor in {self.folder}/ below it (.xz, .gz, .jsonl, .parquet and folders of the "
-                "datasets library are read too)"
+                f"datasets library are read too).{hint}"
             )
         parts = [self.read(path, labelled=self.labelled(split)) for path in found]
         return parts[0] if len(parts) == 1 else _joined(parts)

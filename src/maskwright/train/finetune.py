@@ -25,7 +25,7 @@ from maskwright.keys import Key
 from maskwright.model import Model, create, load
 from maskwright.objective import Objective
 from maskwright.report.log import RunLog
-from maskwright.tasks import DATASETS, TASKS
+from maskwright.tasks import DATASETS, task_named
 from maskwright.tasks.base import Task
 from maskwright.tasks.classify import Classification
 from maskwright.tasks.glueset import GlueSet
@@ -80,7 +80,7 @@ def training_rows(config: FinetuneConfig) -> tuple[Task, Rows]:
             raise ConfigError(f"{changed[0]}: the columns of {config.task} are known; leave it out")
         files: GlueSet = DATASETS[config.task].load()
         return files.task(), files.read(config.data) if config.data.is_file() else files.rows(config.data, "train")
-    kind = TASKS[config.task].load()
+    kind = task_named(config.task).load()
     rows = kind.read(config.data, Columns(config.text, config.pair, config.label), config.options)
     return kind.of(rows), rows
 

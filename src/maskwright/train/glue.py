@@ -19,7 +19,7 @@ from typing import Any
 
 from maskwright.checkpoint.hub import resolve
 from maskwright.checkpoint.seal import sealed_folder, sha256, verify
-from maskwright.config import RUNTIME, FinetuneConfig, FinetuneTrainConfig, GlueConfig, MethodConfig
+from maskwright.config import RUNTIME, FinetuneConfig, FinetuneTrainConfig, GlueConfig, MethodConfig, differences
 from maskwright.errors import ConfigError, Stopped, did_you_mean
 from maskwright.evaluation.diagnosis import baselines
 from maskwright.evaluation.metrics import metric
@@ -149,9 +149,9 @@ def _cell(
     folder, seed = run.out.parent, run.train.seed
     if (folder / "cell").exists():
         facts = verify(folder / "cell", _SEAL)
-        if changed := [name for name, value in identity.items() if facts["identity"].get(name) != value]:
+        if changed := differences(identity, facts["identity"]):
             raise ConfigError(
-                f"{folder} was run with other settings or data ({', '.join(changed)}); give the same ones, or choose another "
+                f"{folder} was run with other settings or data ({'; '.join(changed)}); give the same ones, or choose another "
                 "--out"
             )
         tell("     done before")

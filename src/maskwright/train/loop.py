@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from maskwright import machine
 from maskwright.checkpoint.seal import sealed_folder, verify
-from maskwright.config import TrainConfig
+from maskwright.config import TrainConfig, differences
 from maskwright.corpus.health import Finding
 from maskwright.data.loader import Loader, Place, StepData
 from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
@@ -200,10 +200,10 @@ class Run:
             return 0, Place()
         facts = load_state(state, self._whole, self._optimizer, self._average)
         if facts["fingerprint"] != self._fingerprint:
-            changed = [name for name, value in self._identity.items() if facts["identity"].get(name) != value]
+            changed = "; ".join(differences(self._identity, facts["identity"]))
             raise CheckpointError(
-                f"{self.folder} was started with other settings or data ({', '.join(changed)}): resume with the same ones, "
-                "or start anew in another folder"
+                f"{self.folder} was started with other settings or data ({changed}): resume with the same ones, or start anew "
+                "in another folder"
             )
         self._best, self._waited, self._tokens = facts["best"], facts["waited"], facts["tokens"]
         self._bad = facts["bad"]
