@@ -131,7 +131,7 @@ def _pretrain(
     heldout = None
     if world.first:
         history = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
-        provenance = {"pretrained": history}
+        provenance = {"pretrained": history | _seen(config)}
         parts.model.save(config.out / "model", provenance=provenance)
         parts.objective.save(config.out, parts.model, provenance)
         if batches:
@@ -149,6 +149,12 @@ def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, A
     made = {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
     lists = [gazetteer.digest for gazetteer in gazetteers_of(loader.collator.stages)]
     return made | ({"gazetteer": lists} if lists else {})
+
+
+def _seen(config: PretrainConfig) -> dict[str, Any]:
+    """What says which documents the model saw, and as what examples."""
+    fields = {"start", "objectives", "objective", "length", "short_rate", "held_out"}
+    return config.model_dump(mode="json", include=fields) | {"seed": config.train.seed}
 
 
 def _start(
