@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maskwright.evaluation.scores import evaluate
     from maskwright.model import Model, load
     from maskwright.objectives.fill import fill_masks
+    from maskwright.studies.probe import probe
     from maskwright.tasks.mining import mine_negatives
     from maskwright.tasks.similar_config import SimilarityConfig
     from maskwright.tasks.zero_shot import zero_shot
@@ -57,6 +58,7 @@ __all__ = [
     "load",
     "mine_negatives",
     "pretrain",
+    "probe",
     "train_similarity",
     "zero_shot",
 ]
@@ -86,6 +88,7 @@ _WHERE = {
     "load": "maskwright.loading:load",
     "mine_negatives": "maskwright.tasks.mining:mine_negatives",
     "pretrain": "maskwright.train.pretrain:pretrain",
+    "probe": "maskwright.studies.probe:probe",
     "train_similarity": "maskwright.train.similar:train_similarity",
     "zero_shot": "maskwright.tasks.zero_shot:zero_shot",
 }

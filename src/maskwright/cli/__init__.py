@@ -31,9 +31,11 @@ from maskwright.cli import (
     params,
     predict,
     pretrain,
+    probe,
     quickstart,
     report,
     similarity,
+    study,
     tokenizer,
     vectors,
     verify,
@@ -65,6 +67,8 @@ app.command(glue.glue)
 app.command(similarity.similarity)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
+app.command(probe.probe)
+app.command(study.app)
 app.command(params.params)
 app.command(families.families)
 app.command(convert.convert)
@@ -111,9 +115,10 @@ def main() -> None:
 
 def _models() -> list[type[pydantic.BaseModel]]:
     from maskwright.config import FinetuneConfig, GlueConfig, PretrainConfig
+    from maskwright.studies.nsp_sop_config import NspSopConfig
     from maskwright.tasks.similar_config import SimilarityConfig
 
-    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig]
+    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig, NspSopConfig]
 
 
 def _with_recipe(tokens: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """ALBERT's comparison of next-sentence and sentence-order prediction, to stand beside a study of one's own.
 
-Lan et al. 2020, table 5, https://arxiv.org/abs/1909.11942: accuracy x 100 on the pre-training tasks of encoders that were trained
-with either, or with neither.  Another model (ALBERT-base size), another corpus (Wikipedia and books), far more training.
+Lan et al. 2020, table 5, https://arxiv.org/abs/1909.11942: accuracy x 100 on the pre-training tasks, of encoders that were
+trained with either, or with neither.  Another model (of ALBERT-base's size), another corpus, far more training.
 """
 
 from __future__ import annotations

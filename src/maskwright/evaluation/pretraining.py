@@ -133,10 +133,8 @@ def length_rule(train_columns: NDArray[np.int64], test_columns: NDArray[np.int64
     return answers
 
 
-def pair_rules(
-    train_columns: NDArray[np.int64], test_columns: NDArray[np.int64]
-) -> tuple[Interval, Interval | None]:
-    """Return what the more frequent label scores on the test pairs, and the rule of lengths, where it has two labels to learn."""
+def pair_rules(train_columns: NDArray[np.int64], test_columns: NDArray[np.int64]) -> tuple[Interval, Interval | None]:
+    """Return what two rules score on the test pairs: the more frequent label; the lengths, if there are two labels to learn."""
     labels = test_columns[:, 4]
     usual = round(float(train_columns[:, 4].mean()))
     majority = wilson(int((labels == usual).sum()), len(labels))

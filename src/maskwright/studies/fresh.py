@@ -1,8 +1,9 @@
 """Fresh heads that learn from states: the encoder that made them is not there any more, so it cannot change.
 
-Pairs: a logistic regression on standardised states, its penalty chosen on a fifth of what it learns from that is set aside, then
-fitted on all of it by L-BFGS until it converges.  Hidden tokens: the family's own masked-token head, tied to the encoder's token table, which stays as it
-is; AdamW at a constant rate, 512 places a step, until a tenth of the places that is set aside gets no better.
+Pairs: a logistic regression on standardised states; its penalty is chosen on a fifth of what it learns from, then it is fitted
+on all of that by L-BFGS until it converges.
+Hidden tokens: the family's own masked-token head, tied to the encoder's token table, which stays as it is; AdamW at a constant
+rate, 512 places a step, until a tenth of the places, set aside, gets no better.
 Alain and Bengio 2017, https://arxiv.org/abs/1610.01644; Tenney et al. 2019, https://arxiv.org/abs/1905.06316.
 """
 

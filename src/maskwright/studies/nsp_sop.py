@@ -1,4 +1,4 @@
-"""Next-sentence prediction or sentence order: what does each teach?  ALBERT's cross table, on models that fit the time there is.
+"""Next sentences or sentence order: what does each teach?  ALBERT's cross table, on models that fit the time there is.
 
     OUT/protocol.json                  written first; see ``studies.protocol``
     OUT/seed-0/base/ none/ nsp/ sop/   runs and models;   OUT/seed-0/beside.json  what knows nothing
@@ -36,7 +36,9 @@ from maskwright.studies.protocol import ARMS, TASKS, UNTRAINED, keep_protocol, p
 from maskwright.studies.seen import Documents
 from maskwright.studies.states import States, learn_batches, parts_of, read_states
 from maskwright.studies.tuned import Told
+from maskwright.studies.verdict import summary
 from maskwright.train.loop import Run
+from maskwright.train.pretrain import history_of
 from maskwright.train.setup import Pretraining, held_out, make_objective
 
 __all__ = ["run_nsp_sop"]
@@ -59,7 +61,14 @@ def run_nsp_sop(config: NspSopConfig, *, command: str = "", tell: Tell = lambda 
         one = _Seed(config, corpus, seed, tell)
         beside_them[str(seed)] = one.beside()
         cells += [one.cell(arm) for arm in (UNTRAINED, *ARMS)]
-    found = {"protocol": protocol, "command": command, "machine": machine.describe(), "cells": cells, "beside": beside_them}
+    found = {
+        "protocol": protocol,
+        "command": command,
+        "machine": machine.describe(),
+        "cells": cells,
+        "beside": beside_them,
+        "summary": summary(cells, beside_them),
+    }
     _write(config.out / "study.json", found)
     return found
 
@@ -153,8 +162,11 @@ class _Seed:
         self.tell(f"seed {self.seed}, {arm}: pre-training, {steps:,} steps of {parts.config.objectives}")
         _run(parts, steps, f"seed {self.seed}, {arm}")
         weights = parts.config.objective_weights
-        parts.model.keep_heads(*(head for each in parts.objective.members if weights.get(each.name) != 0 for head in each.heads))
-        parts.model.save(self.folder / arm / "model")
+        parts.model.keep_heads(
+            *(head for each in parts.objective.members if weights.get(each.name) != 0 for head in each.heads)
+        )
+        history = history_of(parts, steps, "maskwright study nsp-vs-sop")
+        parts.model.save(self.folder / arm / "model", provenance={"pretrained": history})
         shutil.rmtree(parts.config.out / "checkpoints")
 
     def _parts(self, model: Model, task: str) -> Pretraining:
@@ -193,8 +205,8 @@ class _Seed:
             frozen[task] = asdict(fit_pairs(learn, scored, self.seed))
             if task == "sop":
                 lot = Key(self.seed).stream("study.lot")
-                sides = [States(one.x_ED, lot.integers(2, len(one.y_E))) for one in (learn, scored)]
-                frozen["lot"] = asdict(fit_pairs(*sides, self.seed))
+                by_lot = [States(one.x_ED, lot.integers(2, len(one.y_E))) for one in (learn, scored)]
+                frozen["lot"] = asdict(fit_pairs(by_lot[0], by_lot[1], self.seed))
         return {"own": own, "frozen": frozen}
 
     def _tuned(self, model: Model, task: str, folder: Path) -> Score:
@@ -209,7 +221,9 @@ class _Seed:
         config = parts.config.model_copy(
             update={"out": folder, "train": PretrainTrainConfig.of(train | changed | {"seed": self.seed})}
         )
-        parts = Pretraining(config, parts.corpus, parts.column, model, Together([told]), parts.train_documents, parts.held_documents)
+        parts = Pretraining(
+            config, parts.corpus, parts.column, model, Together([told]), parts.train_documents, parts.held_documents
+        )
         _run(parts, self.config.tune_steps, f"seed {self.seed}, {task}")
         taken = forward_only(model, parts.objective, parts.heldout_batches(), machine.precision("auto", model.device))
         shutil.rmtree(folder)

@@ -18,7 +18,9 @@ class StudyTrainConfig(PretrainTrainConfig):
     def _left_alone(self) -> StudyTrainConfig:
         for name in ("steps", "minutes", "seed"):
             if getattr(self, name):
-                raise ValueError("the study sets it: all arms see equal steps, from each seed (see --steps, --arm-steps, --seeds)")
+                raise ValueError(
+                    "the study sets it: all arms see equal steps, from each seed (see --steps, --arm-steps, --seeds)"
+                )
         return self
 
 

@@ -25,7 +25,18 @@ from maskwright.studies.seen import Documents, documents_of, history_of
 from maskwright.studies.states import learn_batches, parts_of, read_states
 from maskwright.train.setup import Pretraining, make_objective
 
-__all__ = ["TASKS", "Beside", "Heads", "Probed", "TaskProbe", "beside", "own_scores", "probe", "probe_heads", "score_of"]
+__all__ = [
+    "TASKS",
+    "Beside",
+    "Heads",
+    "Probed",
+    "TaskProbe",
+    "beside",
+    "own_scores",
+    "probe",
+    "probe_heads",
+    "score_of",
+]
 
 TASKS = ("mlm", "nsp", "sop")
 
@@ -89,8 +100,9 @@ def probe(
 ) -> Probed:
     """Score a model, or the folder of one, on its pre-training tasks; nothing in it changes.
 
-    tasks: names with commas.  examples: how many of each task fresh heads learn from.  length: tokens in an example, default that
-    of its pre-training, or 128.  held_out, seed: which documents are scored; a model that was pre-trained on this corpus knows.
+    tasks: names with commas.  examples: how many of each task fresh heads learn from, at most.  length: tokens in an example,
+    default that of its pre-training on this corpus, or 128.  held_out, seed: which documents are scored; a model that was
+    pre-trained on this corpus knows.
 
     Raises ConfigError for a task that the model's family cannot carry, InputError for a corpus without tokens of its vocabulary
     or of fewer than four documents.
@@ -116,7 +128,7 @@ def probe(
 
 
 def probe_heads(parts: Pretraining, tasks: Sequence[str], examples: int) -> dict[str, Heads]:
-    """Score both kinds of heads on tasks that share their examples; ``parts`` says which documents teach and which are scored."""
+    """Score both kinds of heads on tasks that share their examples; ``parts`` says which documents teach, which are scored."""
     model = parts.model
     dtype = machine.precision("auto", model.device)
     own = own_scores(parts)

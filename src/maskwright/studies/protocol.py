@@ -37,23 +37,28 @@ LOT_WITHIN = 0.03
 
 _TEXT = {
     "question": "Does next-sentence prediction teach sentence order, and sentence order what follows? (ALBERT, table 5)",
-    "arms": "Each seed has one encoder, trained on hidden tokens of neighbouring segments in order; each arm goes on from it with "
-    "equal steps: none (the same), nsp (and next-sentence prediction), sop (and sentence order). Beside them the untrained network.",
-    "splits": "Of the documents the share held_out is held out by the seed, as in pre-training; an order drawn by the seed cuts "
-    "these in half: one half teaches probes, the other is scored. No document is in two of the three parts. Arms of a "
-    "seed share all parts and all scored examples.",
-    "own": "The arm's own head, on the scored documents; hidden tokens on neighbouring segments in order, alike for all arms.",
-    "frozen": "The state of [CLS] and the mean of all states, end to end, standardised; logistic regression, its penalty chosen on "
-    "a fifth of what it learns from. Tokens are hidden as in pre-training.",
+    "arms": "Each seed has one encoder, trained on hidden tokens of neighbouring segments in order; each arm goes on from it "
+    "with equal steps: none (the same), nsp (and next-sentence prediction), sop (and sentence order). Beside them the"
+    " untrained network.",
+    "splits": "Of the documents the share held_out is held out by the seed, as in pre-training; an order drawn by the seed cuts"
+    " these in half: one half teaches probes, the other is scored. No document is in two of the three parts. Arms of "
+    "a seed share all parts and all scored examples.",
+    "own": "The arm's own head, on the scored documents; hidden tokens on neighbouring segments in order, alike for all "
+    "arms.",
+    "frozen": "The state of [CLS] and the mean of all states, end to end, standardised; logistic regression, its penalty chosen"
+    " on a fifth of what it learns from. Tokens are hidden as in pre-training.",
     "tuned": "All weights and a fresh linear head on the first token's state, trained on the probe's documents.",
-    "controls": f"Positive: which of two neighbouring segments is longer, by an eighth of the length or more; every model must reach "
-    f"{CONTROL_LEAST} frozen and tuned. Negative: the frozen reading of sentence-order pairs with labels drawn by lot; the mean over all "
-    f"models must be within {LOT_WITHIN} of a half. If either fails, nothing follows from the study.",
-    "learnt": "An arm has learnt its task if the 95 % interval over seeds of its own head's accuracy lies above the better of majority "
-    "and lengths only. Where it has not, the study is silent about what that task teaches; its differences are shown.",
-    "decision": "Differences to the arm none, frozen reading, paired by seed, 95 % interval by Student's t: above 0 is more, below 0 is "
-    "less, otherwise no difference is shown, and those beyond the interval are excluded. Four comparisons (two arms, "
-    "two tasks), not corrected for their number. Own and tuned readings are shown beside and decide nothing.",
+    "controls": "Positive: which of two neighbouring segments is longer, by an eighth of the length or more; every model must "
+    f"reach {CONTROL_LEAST} frozen and tuned. Negative: the frozen reading of sentence-order pairs with labels drawn "
+    f"by lot; the mean over all models must be within {LOT_WITHIN} of a half. If either fails, nothing follows from "
+    "the study.",
+    "learnt": "An arm has learnt its task if the 95 % interval over seeds of its own head's accuracy lies above the better of "
+    "majority and lengths only. Where it has not, the study is silent about what that task teaches; its differences "
+    "are shown.",
+    "decision": "Differences to the arm none, frozen reading, paired by seed, 95 % interval by Student's t: above 0 is more, "
+    "below 0 is less, otherwise no difference is shown, and those beyond the interval are excluded. Four comparisons "
+    "(two arms, two tasks), not corrected for their number. Own and tuned readings are shown beside and decide "
+    "nothing.",
 }
 
 

@@ -50,10 +50,12 @@ def documents_of(model: Model, corpus: Corpus, share: float, seed: int) -> Docum
     learn, scored = held_out(corpus.tokens(model.tokenizer).documents, share, seed)
     if not len(scored):
         raise InputError(
-            f"probe: {corpus.folder} has {corpus.documents:,} documents, held out are {share:g} of them: at least two are needed "
-            "to learn from and two to score. Take a corpus of more documents"
+            f"probe: {corpus.folder} has {corpus.documents:,} documents, and held out are {share:g} of them: at least two are "
+            "needed to learn from and two to score. Take a corpus of more documents, or hold out more"
         )
-    return Documents(learn, scored, _seen(model.card.provenance.get("pretrained", {}), bool(here), len(learn), len(scored)))
+    return Documents(
+        learn, scored, _seen(model.card.provenance.get("pretrained", {}), bool(here), len(learn), len(scored))
+    )
 
 
 def _seen(history: Mapping[str, Any], here: bool, learn: int, scored: int) -> str:
@@ -76,4 +78,7 @@ def _seen(history: Mapping[str, Any], here: bool, learn: int, scored: int) -> st
         return f"The model was pre-trained on all {learn + scored:,} documents, the scored ones too: scores flatter."
     start = history.get("start")
     before = f" It went on from {start}, whose text is not known." if start else ""
-    return f"The model was pre-trained on the {learn:,} documents that fresh heads learn from, and on none of the {scored:,} scored.{before}"
+    return (
+        f"The model was pre-trained on the {learn:,} documents that fresh heads learn from, and on none of the {scored:,} "
+        f"scored.{before}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from maskwright.train.setup import Pretraining
 __all__ = ["States", "learn_batches", "parts_of", "read_states"]
 
 _LEARN_EPOCH = 1 << 33
-"""Epoch of the keys with which the examples are made that fresh heads learn from: no epoch of a training or of held-out text."""
+"""Epoch of the keys of the examples that fresh heads learn from: none of a training, nor that of held-out text."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,14 @@ class States:
 
 
 def parts_of(
-    model: Model, corpus: Corpus, objective: Together, documents: Documents, *, length: int, short_rate: float, seed: int
+    model: Model,
+    corpus: Corpus,
+    objective: Together,
+    documents: Documents,
+    *,
+    length: int,
+    short_rate: float,
+    seed: int,
 ) -> Pretraining:
     """Return what makes the examples of these objectives from the documents; the model and its heads stay as they are."""
     train = PretrainTrainConfig.of({"seed": seed})
@@ -55,10 +63,7 @@ def learn_batches(parts: Pretraining, examples: int) -> list[Batch]:
     some = replace(plan, order=plan.order[:examples])
     bounds = Budget(tokens=8_192).steps(some.lengths[some.order])
     collate = parts.collator()
-    return [
-        collate([source.sample(some, int(n)) for n in some.order[a:b]], key)
-        for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    return [collate([source.sample(some, int(n)) for n in some.order[a:b]], key) for a, b in itertools.pairwise(bounds)]
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
-"""A task learnt by the whole encoder, from examples that no head of its own was made for: fine-tuning on the probe's documents.
+"""A two-way task learnt by the whole encoder: what fine-tuning on a probe's documents makes of it.
 
-The same loop and the same examples as everywhere; a linear head on the first token's last state, alike for every task and model.
+The same examples as for every other reading, and one head, linear, on the first token's last state, for every task and model.
 """
 
 from __future__ import annotations
