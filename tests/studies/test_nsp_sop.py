@@ -19,11 +19,12 @@ from maskwright.errors import ConfigError
 from maskwright.evaluation.cross import ALBERT_CROSS
 from maskwright.keys import Key
 from maskwright.report.study import cross_table, difference_table, study_notes, study_page
-from maskwright.studies import nsp_sop
+from maskwright.studies.arms import Seed
 from maskwright.studies.controls import LongerPairs
 from maskwright.studies.nsp_sop import run_nsp_sop
 from maskwright.studies.nsp_sop_config import NspSopConfig
 from maskwright.studies.verdict import summary
+from maskwright.train.setup import Pretraining
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,8 @@ def test_the_positive_control_is_found_and_labels_by_lot_are_not(study: dict[str
 
 
 def test_the_parts_share_no_document(small_corpus: Corpus, tmp_path: Path) -> None:
-    one = nsp_sop._Seed(config(small_corpus.folder, tmp_path), small_corpus, 3, lambda text: None)
-    documents, parts = one.documents, nsp_sop.Pretraining.of(one._pretraining("nsp", objectives="mlm,nsp"))
+    one = Seed(config(small_corpus.folder, tmp_path), small_corpus, 3, lambda text: None)
+    documents, parts = one.documents, Pretraining.of(one.pretraining("nsp", objectives="mlm,nsp"))
     learn, scored, trained = map(set, (documents.learn, documents.scored, parts.train_documents))
     assert learn and scored and not (learn & scored or learn & trained or scored & trained)
     assert len(learn | scored | trained) == small_corpus.documents
@@ -112,7 +113,7 @@ def test_another_protocol_is_refused_by_name(study: dict[str, Any], small_corpus
 
 
 def test_the_study_sets_the_steps_itself() -> None:
-    with pytest.raises(ConfigError, match="the study sets it"):
+    with pytest.raises(ConfigError, match="minutes is the study's to set: all arms see equal steps"):
         NspSopConfig.of({"corpus": "c", "train": {"minutes": 3}})
 
 

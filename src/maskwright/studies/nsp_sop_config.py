@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from maskwright.config import Config, EncoderConfig, PretrainTrainConfig
 
-__all__ = ["NspSopConfig", "StudyTrainConfig"]
+__all__ = ["NspSopConfig", "StudyEncoderConfig", "StudyTrainConfig"]
+
+
+class StudyEncoderConfig(EncoderConfig):
+    """Size of the encoder: one that learns something in minutes."""
+
+    layers: int = Field(2, ge=1, le=200)
+    """Blocks."""
+    width: int = Field(128, ge=8, le=16_384)
+    """D, values a token."""
+    heads: int = Field(2, ge=1, le=512)
+    """N; must divide the width."""
+    positions: int = Field(64, ge=16, le=65_536)
+    """Longest sequence the encoder can ever take."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Of embeddings and of what each sub-layer adds."""
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    """Of attention weights."""
 
 
 class StudyTrainConfig(PretrainTrainConfig):
     """The training loop; seeds and steps are the study's."""
 
-    @model_validator(mode="after")
-    def _left_alone(self) -> StudyTrainConfig:
-        for name in ("steps", "minutes", "seed"):
-            if getattr(self, name):
+    lr: float = Field(2e-3, gt=0)
+    """Peak learning rate."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        for name, usual in (("steps", None), ("epochs", 1.0), ("minutes", None), ("seed", 0)):
+            if values.get(name) not in (None, usual, str(usual)):
                 raise ValueError(
-                    "the study sets it: all arms see equal steps, from each seed (see --steps, --arm-steps, --seeds)"
+                    f"{name} is the study's to set: all arms see equal steps from each seed (steps, arm_steps, seeds)"
                 )
-        return self
+        size = {} if values.get("tokens") or values.get("examples") else {"tokens": 1_024}
+        return {**values, **size, "epochs": 1.0}
 
 
 class NspSopConfig(Config):
@@ -51,9 +77,7 @@ class NspSopConfig(Config):
     """Pairs in each of them."""
     tune_lr: float = Field(5e-4, gt=0)
     """Their peak rate."""
-    encoder: EncoderConfig = EncoderConfig(
-        layers=2, width=128, heads=2, positions=64, dropout=0.0, attention_dropout=0.0
-    )
+    encoder: StudyEncoderConfig = StudyEncoderConfig()
     """Size of the encoder."""
-    train: StudyTrainConfig = StudyTrainConfig.of({"tokens": 1_024, "lr": 2e-3})
+    train: StudyTrainConfig = StudyTrainConfig.of({})
     """The loop of pre-training."""
