@@ -157,12 +157,12 @@ def test_a_failed_control_and_an_unlearnt_task_are_said(study: dict[str, Any]) -
             cell["own"]["sop"] = {"accuracy": {"value": 0.5}}
     notes = " ".join(study_notes(study | {"summary": summary(cells, BESIDE)}))
     assert "Positive control FAILED" in notes and "nothing follows from this study" in notes
-    assert "did not learn SOP" in notes and "of what it teaches the study says nothing" in notes
+    assert "Trained with SOP: did not learn SOP" in notes and "of what it teaches the study says nothing" in notes
 
 
 def test_the_page_and_the_tables_hold_every_reading(study: dict[str, Any]) -> None:
     columns, rows = cross_table(study, ALBERT_CROSS)
-    assert all(len(row) == len(columns) for row in rows) and rows[-2][:2] == ["ALBERT: and next sentences", "published"]
+    assert all(len(row) == len(columns) for row in rows) and rows[-2][:2] == ["ALBERT, NSP", "published"]
     assert rows[-2][2:] == ["54.5", "90.5", "52.0", "–"]
     assert len(difference_table(study)[1]) == 8
     html = study_page(study, ALBERT_CROSS).html()

@@ -14,14 +14,9 @@ from maskwright.report.page import Page
 
 __all__ = ["cross_table", "difference_table", "study_notes", "study_page"]
 
-_TITLES = {
-    "untrained": "nothing (as it begins)",
-    "none": "hidden tokens alone",
-    "nsp": "and next sentences",
-    "sop": "and sentence order",
-}
+_ARMS = {"untrained": "untrained", "none": "none", "nsp": "NSP", "sop": "SOP"}
 _TASKS = {"mlm": "MLM", "nsp": "NSP", "sop": "SOP", "longer": "longer"}
-_READINGS = {"own": "own head", "frozen": "frozen encoder", "tuned": "tuned encoder"}
+_READINGS = ("own", "frozen", "tuned")
 
 
 def cross_table(
@@ -31,18 +26,18 @@ def cross_table(
 
     published: trained with -> task -> accuracy × 100.
     """
-    columns = ["trained with", "reading", *_TASKS.values()]
+    columns = ["trained with", "read", *_TASKS.values()]
     rows = []
     scores = found["summary"]["scores"]
-    for arm, title in _TITLES.items():
-        for reading, name in _READINGS.items():
+    for arm, title in _ARMS.items():
+        for reading in _READINGS:
             held = scores[reading].get(arm, {})
             if held:
-                rows.append([title, name, *(_mean(held.get(task)) for task in _TASKS)])
+                rows.append([title, reading, *(_mean(held.get(task)) for task in _TASKS)])
                 title = ""
-    rows.append(["", "best simple rule", *(f"{100 * found['summary']['beside'][task]:.1f}" for task in _TASKS)])
+    rows.append(["", "simple rule", *(f"{100 * found['summary']['beside'][task]:.1f}" for task in _TASKS)])
     for arm, figures in published.items():
-        rows.append([f"ALBERT: {_TITLES[arm]}", "published", *(_one(figures.get(task)) for task in _TASKS)])
+        rows.append([f"ALBERT, {_ARMS[arm]}", "published", *(_one(figures.get(task)) for task in _TASKS)])
     return columns, rows
 
 
@@ -58,15 +53,15 @@ def _one(value: float | None) -> str:
 
 def difference_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows: each arm less the one of hidden tokens alone, in points, and what the protocol says of it."""
-    columns = ["reading", "task", "trained with", "points [95 %]", "it is", "ALBERT"]
+    columns = ["read", "task", "trained with", "points [95 %]", "it is", "ALBERT"]
     rows = []
     for one in found["summary"]["differences"]:
         points = f"{100 * one['mean']:+.1f} [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]"
         rows.append(
             [
-                _READINGS[one["reading"]],
+                one["reading"],
                 _TASKS[one["task"]],
-                _TITLES[one["arm"]],
+                _ARMS[one["arm"]],
                 points,
                 one["says"],
                 f"{one['albert']:+.1f}",
@@ -79,7 +74,11 @@ def study_notes(found: Mapping[str, Any]) -> list[str]:
     """Return the sentences that belong under the tables: what passed, what was learnt, what follows, what stands beside."""
     summary, settings = found["summary"], found["protocol"]["settings"]
     checks = summary["checks"]
-    notes = [f"{one['name'].capitalize()} {'passed' if one['passed'] else 'FAILED'}: {one['fact']}." for one in checks]
+    notes = [
+        "None: hidden tokens alone. Own: the model's own head; frozen: a head on its frozen encoder, which decides; tuned: all "
+        "weights. Longer: the positive control. Simple rule: the better of the usual answer and the two lengths."
+    ]
+    notes += [f"{one['name'].capitalize()} {'passed' if one['passed'] else 'FAILED'}: {one['fact']}." for one in checks]
     if not all(one["passed"] for one in checks):
         notes.append("A control failed: by the protocol nothing follows from this study.")
     for one in summary["learnt"]:
@@ -87,7 +86,7 @@ def study_notes(found: Mapping[str, Any]) -> list[str]:
             f"{100 * one['mean']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}], rule {100 * one['rule']:.1f}"
         )
         said = "learnt" if one["passed"] else "did not learn"
-        notes.append(f"{_TITLES[one['arm']].capitalize()}: {said} {_TASKS[one['task']]} by its own head ({fact}).")
+        notes.append(f"Trained with {_ARMS[one['arm']]}: {said} {_TASKS[one['task']]}, by its own head ({fact}).")
     unlearnt = [_TASKS[one["task"]] for one in summary["learnt"] if not one["passed"] and one["task"] in ("nsp", "sop")]
     if unlearnt:
         notes.append(
@@ -119,7 +118,7 @@ def study_page(found: Mapping[str, Any], published: Mapping[str, Mapping[str, fl
     out.add(page.heading("Differences to hidden tokens alone"), page.table(*difference_table(found)))
     main = [one for one in found["summary"]["differences"] if one["reading"] == "frozen"]
     bars = [
-        Bar(f"{_TASKS[one['task']]}: {_TITLES[one['arm']]}", 100 * one["mean"], 100 * one["low"], 100 * one["high"])
+        Bar(f"{_TASKS[one['task']]}: {_ARMS[one['arm']]}", 100 * one["mean"], 100 * one["low"], 100 * one["high"])
         for one in main
     ]
     out.add(page.chart(bar_chart("Frozen encoder, points", bars), "Whiskers: 95 % intervals over seeds."))
@@ -140,14 +139,14 @@ def _protocol(protocol: Mapping[str, Any]) -> list[page.Section]:
 def _every(found: Mapping[str, Any]) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     for cell in found["cells"]:
-        for reading, name in _READINGS.items():
+        for reading in _READINGS:
             if cell[reading]:
                 scores = [cell[reading].get(task) for task in _TASKS]
                 rows.append(
                     (
                         str(cell["seed"]),
-                        _TITLES[cell["arm"]],
-                        name,
+                        _ARMS[cell["arm"]],
+                        reading,
                         *("–" if each is None else _interval(each["accuracy"]) for each in scores),
                     )
                 )
