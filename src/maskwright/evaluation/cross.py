@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ALBERT_CROSS", "ALBERT_SOURCE"]
-
-ALBERT_SOURCE = "ALBERT, Lan et al. 2020, table 5, arXiv 1909.11942"
+__all__ = ["ALBERT_CROSS"]
 
 ALBERT_CROSS: Mapping[str, Mapping[str, float]] = {
     "none": {"mlm": 54.9, "nsp": 52.4, "sop": 53.3},
