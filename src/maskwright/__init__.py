@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from maskwright.evaluation.sts import score_sts
     from maskwright.model import Model, load
     from maskwright.objectives.fill import fill_masks
+    from maskwright.studies.probe import probe
     from maskwright.tasks.checking import check_data
     from maskwright.tasks.few_config import FewShotConfig
     from maskwright.tasks.mining import mine_negatives
@@ -67,6 +68,7 @@ __all__ = [
     "mine_negatives",
     "predict",
     "pretrain",
+    "probe",
     "score_sts",
     "similarity",
     "zero_shot",
@@ -102,6 +104,7 @@ _WHERE = {
     "mine_negatives": "maskwright.tasks.mining:mine_negatives",
     "predict": "maskwright.evaluation.scores:predict",
     "pretrain": "maskwright.train.pretrain:pretrain",
+    "probe": "maskwright.studies.probe:probe",
     "score_sts": "maskwright.evaluation.sts:score_sts",
     "similarity": "maskwright.train.similar:train_similarity",
     "zero_shot": "maskwright.tasks.zero_shot:zero_shot",

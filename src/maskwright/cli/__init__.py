@@ -34,10 +34,12 @@ from maskwright.cli import (
     params,
     predict,
     pretrain,
+    probe,
     quickstart,
     report,
     similarity,
     sts,
+    study,
     tokenizer,
     vectors,
     verify,
@@ -74,6 +76,8 @@ app.command(few_shot.few_shot)
 app.command(zero_shot.zero_shot)
 app.command(evaluate.evaluate)
 app.command(predict.predict)
+app.command(probe.probe)
+app.command(study.app)
 app.command(params.params)
 app.command(families.families)
 app.command(convert.convert)
@@ -121,10 +125,11 @@ def main() -> None:
 
 def _models() -> list[type[pydantic.BaseModel]]:
     from maskwright.config import FinetuneConfig, GlueConfig, PretrainConfig
+    from maskwright.studies.nsp_sop_config import NspSopConfig
     from maskwright.tasks.few_config import FewShotConfig
     from maskwright.tasks.similar_config import SimilarityConfig
 
-    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig, FewShotConfig]
+    return [PretrainConfig, FinetuneConfig, GlueConfig, SimilarityConfig, FewShotConfig, NspSopConfig]
 
 
 _RECIPES = ("pretrain", "finetune", "glue", "similarity", "few-shot", "zero-shot")

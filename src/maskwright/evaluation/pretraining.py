@@ -33,6 +33,7 @@ __all__ = [
     "Reference",
     "evaluate_pretraining",
     "length_rule",
+    "pair_rules",
     "token_reference",
     "unigram_reference",
 ]
@@ -163,6 +164,16 @@ def length_rule(train_columns: NDArray[np.int64], test_columns: NDArray[np.int64
     return answers
 
 
+def pair_rules(train_columns: NDArray[np.int64], test_columns: NDArray[np.int64]) -> tuple[Interval, Interval | None]:
+    """Return what two rules score on the test pairs: the more frequent label; the lengths, if there are two labels to learn."""
+    labels = test_columns[:, 4]
+    usual = round(float(train_columns[:, 4].mean()))
+    majority = wilson(int((labels == usual).sum()), len(labels))
+    if len(set(train_columns[:, 4].tolist())) < 2:
+        return majority, None
+    return majority, wilson(int((length_rule(train_columns, test_columns) == labels).sum()), len(labels))
+
+
 def evaluate_pretraining(
     model: Model,
     objective: Objective,
@@ -179,9 +190,5 @@ def evaluate_pretraining(
     }
     majority = lengths = None
     if PAIR_TITLES.keys() & accuracy.keys():
-        labels = test_columns[:, 4]
-        usual = round(float(train_columns[:, 4].mean()))
-        majority = wilson(int((labels == usual).sum()), len(labels))
-        if len(set(train_columns[:, 4].tolist())) == 2:
-            lengths = wilson(int((length_rule(train_columns, test_columns) == labels).sum()), len(labels))
+        majority, lengths = pair_rules(train_columns, test_columns)
     return Heldout(reference, taken.parts, accuracy, taken.counts, majority, lengths, taken.usual)

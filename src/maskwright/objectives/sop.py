@@ -25,8 +25,8 @@ __all__ = ["Sop", "SopConfig"]
 class SopConfig(Config):
     """How pairs are made."""
 
-    swap_rate: float = Field(0.5, gt=0, lt=1)
-    """Share of pairs whose segments change places."""
+    swap_rate: float = Field(0.5, ge=0, lt=1)
+    """Share of pairs whose segments change places; 0, with --objective-weights.sop 0, shows pairs and asks nothing of them."""
 
 
 class Sop(Objective):

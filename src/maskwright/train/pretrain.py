@@ -28,7 +28,7 @@ from maskwright.train.setup import Pretraining
 from maskwright.train.watch import Baselines, signs
 from maskwright.train.world import World, together
 
-__all__ = ["Pretrained", "evaluate_on", "foresee", "pretrain", "profile", "search_rate"]
+__all__ = ["Pretrained", "evaluate_on", "foresee", "history_of", "pretrain", "profile", "search_rate"]
 
 _TIMED = 4.0
 """Seconds spent on timing steps for the estimate."""
@@ -139,8 +139,7 @@ def _pretrain(
     parts.model.eval()
     heldout = None
     if world.first:
-        history = {"command": command, "steps": finished.steps, "corpus": parts.corpus.fingerprint}
-        provenance = {"pretrained": history}
+        provenance = {"pretrained": history_of(parts, finished.steps, command)}
         parts.model.save(config.out / "model", provenance=provenance)
         parts.objective.save(config.out, parts.model, provenance)
         if batches:
@@ -158,6 +157,14 @@ def _identity(config: PretrainConfig, loader: Loader, steps: int) -> dict[str, A
     made = {**settings, "train": train, "steps": steps, "data": loader.source.fingerprint}
     lists = [gazetteer.digest for gazetteer in gazetteers_of(loader.collator.stages)]
     return made | ({"gazetteer": lists} if lists else {})
+
+
+def history_of(parts: Pretraining, steps: int, command: str) -> dict[str, Any]:
+    """Return what a model's folder says of its pre-training: which documents of which text it saw, and as what examples."""
+    fields = {"start", "objectives", "objective", "length", "short_rate", "held_out"}
+    settings = parts.config.model_dump(mode="json", include=fields)
+    made = {"command": command, "steps": steps, "corpus": parts.corpus.fingerprint}
+    return made | settings | {"seed": parts.config.train.seed}
 
 
 def _start(

@@ -31,7 +31,7 @@ from maskwright.train.budget import budget_of, micro_tokens_of
 from maskwright.train.warmup import warmed_up
 from maskwright.train.world import ALONE, World
 
-__all__ = ["Pretraining", "make_objective"]
+__all__ = ["Pretraining", "held_out", "make_objective"]
 
 _HELD_OUT_EPOCH = 1 << 32
 """Epoch of the keys with which held-out text is paired and masked: always the same, and no training epoch's."""
@@ -57,6 +57,18 @@ def make_objective(
         kind = OBJECTIVES[name].load()
         made.append(kind(kind.Config.of(options.get(name, {}), f"objective.{name}.")))
     return Together(made, weights, weighting)
+
+
+def held_out(documents: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the documents to train on and of those held out, each rising: the same for the same seed.
+
+    At least two are held out, for one document gives no pairs, and at most half; none of fewer than four, or for a share of 0.
+    """
+    order = Key(seed).stream("corpus.held-out").order(documents)
+    held = min(max(2, round(share * documents)), documents // 2) if share else 0
+    if held < 2:
+        held = 0
+    return np.sort(order[held:]), np.sort(order[:held])
 
 
 @dataclass
@@ -110,18 +122,13 @@ class Pretraining:
             for part in objective.members:
                 part.prepare(model)
         model.keep_heads(*objective.heads)
-        order = Key(seed).stream("corpus.held-out").order(column.documents)
-        held = min(max(2, round(config.held_out * column.documents)), column.documents // 2) if config.held_out else 0
-        if held < 2:  # one document gives no pairs, and no score to go by
-            held = 0
         return cls(
             config,
             corpus,
             column,
             model.to(machine.device()),
             objective.to(machine.device()),
-            np.sort(order[held:]),
-            np.sort(order[:held]),
+            *held_out(column.documents, config.held_out, seed),
         )
 
     @property
@@ -196,14 +203,17 @@ class Pretraining:
             seen += batches[-1].tokens
         return batches
 
-    def evaluate(self, reference: Reference, dtype: torch.dtype) -> Heldout:
-        """Score the model on all held-out documents, beside the baselines."""
-        _, plan = self.heldout_plan()
+    def columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the plans' columns that baselines learn from, of the training documents, and those that are scored."""
         train_plan = self.source(self.train_documents).plan(
             Budget(examples=1), Key(self.config.train.seed, _HELD_OUT_EPOCH), shuffle=False
         )
+        return train_plan.columns, self.heldout_plan()[1].columns
+
+    def evaluate(self, reference: Reference, dtype: torch.dtype) -> Heldout:
+        """Score the model on all held-out documents, beside the baselines."""
         return evaluate_pretraining(
-            self.model, self.objective, self.heldout_batches(), dtype, reference, train_plan.columns, plan.columns
+            self.model, self.objective, self.heldout_batches(), dtype, reference, *self.columns()
         )
 
 
