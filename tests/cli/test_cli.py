@@ -180,4 +180,4 @@ def test_predicting_a_broken_file_loses_no_earlier_predictions(
 
 def test_predict_refuses_an_unknown_ending_before_it_reads_anything(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = say(capsys, "predict", "nowhere", "no-such-rows.csv", "--out", "answers.txt")
-    assert code == 1 and "answers.txt: predictions are written as .jsonl or .csv" in text
+    assert code == 1 and "answers.txt: rows are written as .jsonl or .csv" in text

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maskwright.evaluation.intervals import Interval, wilson
 from maskwright.keys import Key
-from maskwright.machine import seeded
+from maskwright.machine import autocast, precision, seeded
 from maskwright.model import Model
+from maskwright.nn.vocabulary import cross_entropy
 from maskwright.studies.states import States
 
 __all__ = ["Score", "fit_pairs", "fit_tokens"]
@@ -83,7 +83,8 @@ def fit_tokens(model: Model, learn: States, scored: States, seed: int) -> Score:
     for epoch in range(PASSES):
         shuffled = rest[Key(seed, epoch).stream("probe.order").order(len(rest))]
         for x_MD, y_M in _chunks(learn, shuffled, model.device):
-            loss = F.cross_entropy(head(x_MD), y_M)
+            with autocast(model.device, precision("auto", model.device)):
+                loss = cross_entropy(head(x_MD), y_M)[0].mean()
             for parameter, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
                 parameter.grad = gradient
             optimizer.step()
@@ -108,7 +109,8 @@ def _score(head: nn.Module, states: States, places: NDArray[np.int64], where: to
     """Mean loss and hits."""
     loss, hits = 0.0, 0
     for x_MD, y_M in _chunks(states, places, where):
-        logits_MV = head(x_MD)
-        loss += float(F.cross_entropy(logits_MV, y_M, reduction="sum"))
-        hits += int((logits_MV.max(-1).indices == y_M).sum())
+        with autocast(where, precision("auto", where)):
+            losses_M, best_M = cross_entropy(head(x_MD), y_M)
+        loss += float(losses_M.sum())
+        hits += int((best_M == y_M).sum())
     return loss / max(1, len(places)), hits
