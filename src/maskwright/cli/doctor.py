@@ -27,7 +27,7 @@ def doctor() -> None:
 
 
 def _advice(facts: dict[str, object]) -> list[tuple[str, str, str]]:
-    from maskwright import machine
+    from maskwright import machine, native
 
     sets = set(machine.instruction_sets())
     rows = []
@@ -39,6 +39,11 @@ def _advice(facts: dict[str, object]) -> list[tuple[str, str, str]]:
         rows.append(("good", "bf16 dot products: training in bf16 is faster than in fp32", ""))
     else:
         rows.append(("fair", "no bf16 instructions: training runs in fp32", "a smaller encoder, or a newer processor"))
+    if facts["device"] == "cpu" and "avx512_bf16" in sets:
+        if native.library() is not None:
+            rows.append(("good", "compiled kernels for attention, norms and scores over a vocabulary", ""))
+        else:
+            rows.append(("fair", f"no compiled kernels: {native.why_not()}", "a C compiler, such as gcc"))
     busy = machine.busy()
     if busy:
         rows.append(("poor", busy, "wait, or set OMP_NUM_THREADS"))

@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from maskwright import machine
+from maskwright import machine, native
 from maskwright.checkpoint.seal import sealed_folder, verify
 from maskwright.config import TrainConfig, differences
 from maskwright.corpus.health import Finding
@@ -129,6 +129,8 @@ class Run:
         self.objective.train()
         with stopper() as stop, machine.frozen_garbage(), self._live() as live:
             live.note(machine.choice(self.model.device, self._dtype, self.config.precision))
+            if self.model.device.type == "cpu" and self._dtype == torch.bfloat16 and native.library() is None:
+                live.note(f"no compiled kernels, which would save time: {native.why_not()}")
             for data in self.loader.steps(place):
                 if step >= self.steps or self._out_of_patience:
                     break
