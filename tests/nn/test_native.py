@@ -152,7 +152,7 @@ def test_the_operators_keep_the_rules_that_compilation_relies_on() -> None:
     weight, bias = torch.ones(32, requires_grad=True), torch.zeros(32, requires_grad=True)
     torch.library.opcheck(add_norm_fused.overload, (x, f, weight, bias, 1e-5, 0.1, key), test_utils=rules)
     torch.library.opcheck(
-        cross_entropy_fused, (v.detach().flatten(1).requires_grad_(), torch.arange(8)), test_utils=rules
+        cross_entropy_fused.overload, (v.detach().flatten(1).requires_grad_(), torch.arange(8)), test_utils=rules
     )
 
 
