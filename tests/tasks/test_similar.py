@@ -183,7 +183,7 @@ def test_a_row_s_texts_lie_one_behind_the_other(tiny: Callable[..., Model]) -> N
     assert batch.targets["similar"].rows.tolist() == batch.layout.cu[:-1:3].tolist()
     vectors = objective.vectors(Pass(model, batch))
     for at, column in enumerate((TEXTS, NEAR, FAR)):
-        assert np.allclose(vectors[:, at].detach().numpy(), model.encode(column), atol=1e-6)
+        assert np.allclose(vectors[:, at].detach().numpy(), model.encode(column, precision="fp32"), atol=1e-6)
     objective, batch = batch_of(
         model, "in-batch", dataclasses.replace(rows, texts=tuple(zip(TEXTS, NEAR, strict=True)))
     )
@@ -212,11 +212,11 @@ def test_sentence_transformers_gives_the_same_vectors_from_the_folder(
     done = train_similarity(made("cosine", tmp_path, tiny, pooling=pooling, train={"steps": 2}))
     back = load(done.folder / "model")
     texts = [*TEXTS, "a list " * 300]
-    ours = back.encode(texts)
+    ours = back.encode(texts, precision="fp32")
     theirs = package.SentenceTransformer(str(done.folder / "model"), device="cpu").encode(texts)
     assert np.abs(ours - theirs).max() < 1e-5
     assert json.loads((done.folder / "model" / "config.json").read_text())["architectures"] == ["BertModel"]
-    assert np.array_equal(ours, back.encode(texts, pooling=pooling))
+    assert np.array_equal(ours, back.encode(texts, pooling=pooling, precision="fp32"))
     others = [back.encode(texts, pooling=name) for name in POOLINGS if name != pooling]
     assert all(np.abs(ours - other).max() > 1e-3 for other in others)
     with pytest.raises(ConfigError, match=r"no pooling 'men'\. Did you mean 'mean'\?"):

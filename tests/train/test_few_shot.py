@@ -98,7 +98,7 @@ def test_a_few_texts_are_learnt_and_the_folder_predicts_the_same(
 def test_sentence_transformers_reads_the_vectors_of_both_folders(given: dict[str, Any], tmp_path: Path) -> None:
     package = pytest.importorskip("sentence_transformers")
     done = few_shot(FewShotConfig.of({**given, "rounds": 1}))
-    ours = done.model.encode(TEXTS)
+    ours = done.model.encode(TEXTS, precision="fp32")
     for folder in (tmp_path / "run" / "model", tmp_path / "run" / "encoder" / "model"):
         theirs = package.SentenceTransformer(str(folder), device="cpu").encode(list(TEXTS))
         assert np.abs(ours - theirs).max() < 1e-5

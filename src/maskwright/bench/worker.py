@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Clock", "Job", "Ready"]
+__all__ = ["Clock", "Job", "Ready", "main"]
 
 
 @dataclass
