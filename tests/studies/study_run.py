@@ -30,8 +30,8 @@ def config(corpus: Path, out: Path, **changes: Any) -> NspSopConfig:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    corpus, out, when = sys.argv[1:]
+    corpus, out, threads, when = sys.argv[1:]
+    torch.set_num_threads(int(threads))  # those of the test: another number rounds otherwise
     wanted: list[str] = []
     real = Run._save
 
