@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from maskwright import native
+from maskwright.machine import seeded
 from maskwright.native import build
 from maskwright.nn.attend import attend
+from maskwright.nn.block import BlockSpec
 from maskwright.nn.dropout import Dropout, dropout_key, keep_mask
 from maskwright.nn.layout import Ragged
 from maskwright.nn.packed import attend_packed, serves
@@ -214,3 +216,18 @@ def test_the_kernel_is_chosen_where_it_serves_and_only_there() -> None:
         (q.bfloat16()[..., :24], None, None),
     ):
         assert not serves(*case)
+
+
+@needed
+def test_a_block_and_its_loss_compile_whole_with_the_kernels_in_the_graph() -> None:
+    spec = BlockSpec(width=32, heads=2, feed_forward=64, dropout=0.0, attention_dropout=0.0)
+    with seeded(0):
+        block, x = spec.build(), torch.randn(9, 32)
+    layout, labels = Ragged.of([4, 5]), torch.arange(9)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            y = block(x, torch.arange(9), layout)
+            return cross_entropy(y.bfloat16(), labels)[0].sum()
+
+    assert torch.compile(loss, fullgraph=True, backend="aot_eager")(x).item() == pytest.approx(loss(x).item(), rel=1e-2)

@@ -40,7 +40,7 @@ def _advice(facts: dict[str, object]) -> list[tuple[str, str, str]]:
     else:
         rows.append(("fair", "no bf16 instructions: training runs in fp32", "a smaller encoder, or a newer processor"))
     if facts["device"] == "cpu" and "avx512_bf16" in sets:
-        if native.library() is not None:
+        if native.here():
             rows.append(("good", "compiled kernels for attention, norms and scores over a vocabulary", ""))
         else:
             rows.append(("fair", f"no compiled kernels: {native.why_not()}", "a C compiler, such as gcc"))

@@ -5,7 +5,7 @@ its bf16 dot products, and a C compiler; the first use compiles them, in a secon
 under a name that holds the sources, the compiler and its options.  ``MASKWRIGHT_NATIVE=0`` goes without.
 """
 
-from maskwright.native.build import library, why_not
+from maskwright.native.build import here, library, why_not
 from maskwright.native.call import call
 
-__all__ = ["call", "library", "why_not"]
+__all__ = ["call", "here", "library", "why_not"]

@@ -142,11 +142,6 @@ static inline void kept(const Shape *s, long query, long head, long j, float fac
     *high = _mm512_maskz_mov_ps((__mmask16)(stays >> 16), _mm512_set1_ps(factor));
 }
 
-static inline __mmask16 first_lanes(long count)
-{
-    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
-}
-
 static inline long padded_to(long n, long unit) { return (n + unit - 1) / unit * unit; }
 
 static void forward_one(const Shape *s, Side q, Side k, Side v, bf16 *out, float *lse, long b, long head, char *room)

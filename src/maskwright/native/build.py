@@ -14,7 +14,7 @@ from pathlib import Path
 
 from maskwright.machine import instruction_sets
 
-__all__ = ["library", "why_not"]
+__all__ = ["here", "library", "why_not"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +29,15 @@ _OPTIONS = (
 def library() -> ctypes.CDLL | None:
     """Return the compiled kernels, or None where this machine has none; ``why_not`` says why."""
     return _loaded()[0]
+
+
+def here() -> bool:
+    """Whether there are kernels; a constant to ``torch.compile``, which cannot look for them itself."""
+    return library() is not None
+
+
+# What torch.compiler.assume_constant_result does, but for importing the compiler, which takes longer than torch.
+here._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def why_not() -> str:

@@ -21,6 +21,12 @@ static inline void put_half(word *to, __m512 x, uint32_t shift)
     _mm512_storeu_si512(to, shift ? _mm512_or_si512(_mm512_loadu_si512(to), half) : half);
 }
 
+/* The first ``count`` of 16 lanes; none where it is not above 0. */
+static inline __mmask16 first_lanes(long count)
+{
+    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+}
+
 /* e^x to about 2e-7 of it; 0 below -104. */
 static inline __m512 exp_ps(__m512 x)
 {

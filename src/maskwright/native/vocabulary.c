@@ -9,8 +9,6 @@
 
 enum { IGNORED = -100 };
 
-static inline __mmask16 first_lanes(long count) { return count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1); }
-
 static inline __m512 some(const bf16 *from, __mmask16 lanes)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, from)), 16));

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskwright.native import call, library
+from maskwright.native import call, here
 from maskwright.nn.dropout import dropped_lanes
 from maskwright.nn.operators import operator
 
@@ -22,7 +22,7 @@ __all__ = ["attend_packed", "serves"]
 def serves(q: Tensor, window: int | None, bias: Tensor | None) -> bool:
     """Whether the kernel takes such queries; keys and values have their type and head width."""
     plain = window is None and bias is None and q.dtype == torch.bfloat16 and q.device.type == "cpu"
-    return plain and q.shape[-1] % 16 == 0 and library() is not None
+    return plain and q.shape[-1] % 16 == 0 and here()
 
 
 def _side(x: Tensor) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskwright.native import call, library
+from maskwright.native import call, here
 from maskwright.nn.dropout import Dropout, dropped_lanes, next_key
 from maskwright.nn.operators import operator
 
@@ -33,7 +33,7 @@ def add_norm(x_TD: Tensor, f_TD: Tensor, norm: nn.Module, dropout: Dropout) -> T
 def _serves(x: Tensor, f: Tensor, norm: nn.LayerNorm) -> bool:
     types = x.dtype == norm.weight.dtype == torch.float32 and f.dtype == torch.bfloat16
     plain = types and x.device.type == "cpu" and norm.bias is not None and x.shape[-1] % 32 == 0
-    return plain and x.is_contiguous() and library() is not None
+    return plain and x.is_contiguous() and here()
 
 
 @operator("add_norm")

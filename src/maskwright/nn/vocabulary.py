@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskwright.native import call, library
+from maskwright.native import call, here
 from maskwright.nn.operators import operator
 
 __all__ = ["IGNORED", "cross_entropy"]
@@ -22,7 +22,7 @@ IGNORED = -100
 
 def cross_entropy(scores_MV: Tensor, labels_M: Tensor) -> tuple[Tensor, Tensor]:
     """Return each row's loss, (M,) fp32, and its most probable entry, (M,) int64; IGNORED labels have loss 0."""
-    if scores_MV.dtype == torch.bfloat16 and scores_MV.device.type == "cpu" and library() is not None:
+    if scores_MV.dtype == torch.bfloat16 and scores_MV.device.type == "cpu" and here():
         losses_M, _, best_M = cross_entropy_fused(scores_MV, labels_M)
         return losses_M, best_M
     scores_MV = scores_MV.float()

@@ -129,7 +129,7 @@ class Run:
         self.objective.train()
         with stopper() as stop, machine.frozen_garbage(), self._live() as live:
             live.note(machine.choice(self.model.device, self._dtype, self.config.precision))
-            if self.model.device.type == "cpu" and self._dtype == torch.bfloat16 and native.library() is None:
+            if self.model.device.type == "cpu" and self._dtype == torch.bfloat16 and not native.here():
                 live.note(f"no compiled kernels, which would save time: {native.why_not()}")
             for data in self.loader.steps(place):
                 if step >= self.steps or self._out_of_patience:
