@@ -33,7 +33,7 @@ from maskwright.keys import Key
 from maskwright.machine import autocast, seeded
 from maskwright.machine import precision as dtype_of
 from maskwright.nn.block import Beside
-from maskwright.nn.layout import Grid, Layout
+from maskwright.nn.layout import Grid, Layout, Ragged, Read
 from maskwright.nn.pooling import pool
 from maskwright.text.characters import CharacterTokenizer
 from maskwright.text.tokenizer import Tokenizer
@@ -209,10 +209,16 @@ class Model(nn.Module):
         for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 
-    def states(self, batch: Batch) -> list[Tensor]:
-        """Return layers + 1 hidden states of (T, D); of the encoder where there is a decoder too."""
+    def states(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """Return layers + 1 hidden states of (T, D); of the encoder where there is a decoder too.
+
+        rows: (M,) int64 each, the tokens whose last state is asked for: the last tensor may hold no others; None: all of them.
+        """
         given, layout = (batch.ids_T, batch.positions_T, batch.segments_T), batch.layout
         states: list[Tensor]
+        if rows is not None and isinstance(layout, Ragged) and self.net.narrows:
+            states = self.net(*given, layout, read=Read.of(layout, rows))
+            return states
         if isinstance(layout, Grid) or "ragged" in self.family.layouts:
             states = self.net(*given, layout)
             return states
@@ -220,19 +226,19 @@ class Model(nn.Module):
         states = self.net(*(grid.spread(each, places_T) for each in given), grid)
         return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
 
-    def hidden(self, batch: Batch) -> Tensor:
-        """Return the last of the hidden states that heads read, (T, D)."""
-        return self.read_states(batch)[-1]
+    def hidden(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the last of the hidden states that heads read, (T, D); rows: as in ``states``."""
+        return self.read_states(batch, rows)[-1]
 
-    def read_states(self, batch: Batch) -> list[Tensor]:
-        """Return the layers + 1 hidden states that heads read, (T, D).
+    def read_states(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """Return the layers + 1 hidden states that heads read, (T, D); rows: as in ``states``.
 
         Of a model with a decoder these are the decoder's, over the batch's decoder part, or else over the text itself, one
         place later.
         """
-        states = self.states(batch)
         if not isinstance(self.net, Seq2SeqNet):
-            return states
+            return self.states(batch, rows)
+        states = self.states(batch)
         given = batch.decoder or replace(batch, ids_T=self.net.shifted(batch.ids_T, batch.layout))
         return self.net.decode(given.ids_T, given.positions_T, given.layout, Beside(states[-1], batch.layout))
 
@@ -240,6 +246,11 @@ class Model(nn.Module):
         """Return the pooler's output for first-token states, (B, D) -> (B, D)."""
         out: Tensor = self.head("pooler")(first_BD)
         return out
+
+    def reads(self, name: str, batch: Batch) -> list[Tensor] | None:
+        """Return the rows of the last hidden state that a head reads, for ``states``; None: all of them."""
+        firsts = ("first", "pooled", "last4-mean", "last4-concat")
+        return [batch.layout.first_B] if self.head(name).reads in firsts else None
 
     def scores(self, name: str, hidden_TD: Tensor, layout: Layout, states: Sequence[Tensor] | None = None) -> Tensor:
         """Run a head on what it reads of the last hidden state: (T, ...) for one that reads tokens, (B, ...) for the others.
@@ -331,7 +342,8 @@ class Model(nn.Module):
         for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
             batch = batch.to(self.device)
             with autocast(self.device, dtype):
-                hidden_TD = self.states(batch)[-1].float()
+                first = [batch.layout.first_B] if pooling == "first" else None
+                hidden_TD = self.states(batch, first)[-1].float()
             vectors[list(batch.examples)] = pool(pooling, hidden_TD, batch.layout).cpu().numpy()
         self.train(was_training)
         return vectors

@@ -58,18 +58,19 @@ Loss = dict[str, Part]
 class Pass:
     """One batch through one model: the hidden states are computed when they are first asked for, and once."""
 
-    def __init__(self, model: Model, batch: Batch) -> None:
-        self.model, self.batch = model, batch
+    def __init__(self, model: Model, batch: Batch, rows: Sequence[Tensor] | None = None) -> None:
+        """rows: of the last hidden state that will be read, as an objective's ``reads`` says; None: all."""
+        self.model, self.batch, self._rows = model, batch, rows
 
     @cached_property
     def states(self) -> list[Tensor]:
         """All hidden states, layers + 1 of (T, D); of a model with a decoder the decoder's."""
-        return self.model.read_states(self.batch)
+        return self.model.read_states(self.batch, self._rows)
 
     @cached_property
     def hidden_TD(self) -> Tensor:
         """(T, D): what heads read; of a model with a decoder the decoder's, over the batch's decoder part."""
-        return self.states[-1] if "states" in self.__dict__ else self.model.hidden(self.batch)
+        return self.states[-1] if "states" in self.__dict__ else self.model.hidden(self.batch, self._rows)
 
     @cached_property
     def pooled_BD(self) -> Tensor:
@@ -152,6 +153,10 @@ class Objective(nn.Module):
         """Return the step of collation that makes this objective's targets."""
         raise NotImplementedError
 
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Return the rows of the last hidden state that the loss reads (a last layer may leave out others); None: all."""
+        return None
+
     def forward(self, run: Pass) -> Loss:
         """Return the parts of the loss of one batch."""
         raise NotImplementedError
@@ -230,6 +235,15 @@ class Together(Objective):
     def stages(self, model: Model) -> tuple[Stage, ...]:
         """Return every objective's step of collation, in order."""
         return tuple(objective.stage(model) for objective in self.members)
+
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Join the members' rows."""
+        rows: list[Tensor] = []
+        for objective in self.members:
+            if (some := objective.reads(model, batch)) is None:
+                return None
+            rows += some
+        return rows
 
     def forward(self, run: Pass) -> Loss:
         """Join the parts."""

@@ -37,7 +37,9 @@ def made() -> dict[str, Any]:
             "one": case("one sentence", "ms", "median", ["maskwright", "theirs", "int8"], scale=1e3, cosine=0.999),
         },
         "absent": {"OpenVINO bf16": "openvino not installed: pip install openvino"},
-        "networks": {"n": {"flops": {"100": [[10, 1000], [100, 1900]]}, "width": 8, "vocabulary": 50}},
+        "networks": {
+            "n": {"flops": {"100": [[10, 1000], [100, 1900]]}, "spared": {"100": 400}, "width": 8, "vocabulary": 50}
+        },
         "texts": {"long-100": {"rows": 9, "mean": 20.0, "median": 18, "longest": 100, "seen": 20.0}},
         "measurements": [
             one("ceiling", "maskwright", 0, 1, 1, bf16=1e6, fp32=5e5, ours="bf16"),

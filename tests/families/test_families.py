@@ -369,6 +369,10 @@ def test_operations_are_twice_the_weights_of_the_matrices_that_are_passed_and_th
     products = 2 * 5 + (2 * 5 - 1 + 2 if name == "xlnet" else 0)
     looked = [m.in_features for block in blocks for key, m in block.named_children() if key in ("out", "cross_out")]
     assert spec.flops(5) == 2 * (passed + sum(products * inner for inner in looked))
+    if net.narrows:  # keys and values are still made, queries and all that follows are not
+        last = blocks[net.stack.order[-1]]
+        rest = sum(m.weight.numel() for m in (last.qkv, last.out, last.up, last.down)) - 2 * spec.width**2
+        assert spec.stack.spared(5) == rest + products * spec.width
 
 
 def test_the_decoder_is_tied_to_the_token_table() -> None:

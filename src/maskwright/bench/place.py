@@ -89,6 +89,7 @@ def furnish(folder: Path, cases: Sequence[Case], data: Path | None, model: Path 
             "width": made.spec.width,
             "vocabulary": made.spec.vocabulary,
             "flops": {str(length): _flops(made, length) for length in sizes},
+            "spared": {str(length): 2 * made.spec.stack.spared(length) for length in sizes},
         }
     texts: dict[str, Any] = {}
     for name, length, batch in sorted({(case.texts, case.length, case.batch) for case in cases}):

@@ -142,6 +142,9 @@ def _flops_a_token(network: Record, facts: Record, texts: Record) -> float:
     """Forward operations a real token: of layers over sequences as long as a token sees on average, and of an MLM head."""
     (short, low), (whole, high) = network["flops"][str(facts["length"])]
     layers = low + (high - low) / (whole - short) * (texts["seen"] - short)
+    # What our last layer leaves out is no work: a classifier reads one token of a text, a language model those that are hidden.
+    unread = {"ex/s": 1 - 1 / texts["mean"], "ms": 1 - _SCORED}.get(facts["unit"], 0.0)
+    layers -= unread * network["spared"][str(facts["length"])]
     width = network["width"]
     head = 2 * _SCORED * width * (network["vocabulary"] + width) if facts["texts"] == "running" else 0.0
     return float(layers + head)

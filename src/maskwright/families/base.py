@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from maskwright.nn.block import Block
 from maskwright.nn.embed import EmbedSpec
-from maskwright.nn.layout import Layout
+from maskwright.nn.layout import Layout, Read
 from maskwright.nn.past import Past
 from maskwright.nn.stack import StackSpec
 
@@ -189,16 +190,30 @@ class Net(nn.Module):
         self.heads = nn.ModuleDict()
 
     def forward(
-        self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor, layout: Layout, past: Past | None = None
+        self,
+        ids_T: Tensor,
+        positions_T: Tensor,
+        segments_T: Tensor,
+        layout: Layout,
+        past: Past | None = None,
+        read: Read | None = None,
     ) -> list[Tensor]:
         """Three (T,) int64 tensors and their layout -> layers + 1 hidden states of (T, D); the last is the output.
 
-        past: what a causal network kept of the tokens before these; it is added to.
+        past: what a causal network kept of the tokens before these; it is added to.  read: the tokens whose output is asked
+        for, which may be all that it holds; on a ragged layout.
         """
-        states: list[Tensor] = self.stack(self.embed(ids_T, positions_T, segments_T), positions_T, layout, past=past)
+        x_TD = self.embed(ids_T, positions_T, segments_T)
+        states: list[Tensor] = self.stack(x_TD, positions_T, layout, past=past, read=read)
         if past is not None:
             past.read(layout)
         return states
+
+    @property
+    def narrows(self) -> bool:
+        """Whether the last layer can leave out tokens that nobody asks for."""
+        last = self.stack.blocks[self.stack.order[-1]]
+        return type(self).forward is Net.forward and isinstance(last, Block) and last.narrows
 
     def head_outputs(self) -> dict[str, int]:
         """Return head -> outputs of its last layer (0 for a head without a layer called ``score``)."""

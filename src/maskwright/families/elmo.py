@@ -21,7 +21,7 @@ from maskwright.families.base import Family, HeadKind, KeyRow, Net, Spec, Theirs
 from maskwright.families.config import check
 from maskwright.families.heads import head_rate, scores
 from maskwright.nn.bilm import NeighbourWords, ScalarMix
-from maskwright.nn.layout import Layout, Ragged
+from maskwright.nn.layout import Layout, Ragged, Read
 from maskwright.nn.lstm import BiLstm, BiLstmSpec, LstmLayer, LstmSpec, LstmState
 from maskwright.nn.past import Past
 from maskwright.nn.spelling import Spelling, SpellingSpec
@@ -62,7 +62,13 @@ class ElmoNet(Net):
     stack: BiLstm
 
     def forward(
-        self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor, layout: Layout, past: Past | None = None
+        self,
+        ids_T: Tensor,
+        positions_T: Tensor,
+        segments_T: Tensor,
+        layout: Layout,
+        past: Past | None = None,
+        read: Read | None = None,
     ) -> list[Tensor]:
         """(T, 50) int64 ids and their layout -> layers + 1 hidden states of (T, D), and their mixture if there is a ``mix``.
 

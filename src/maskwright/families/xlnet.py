@@ -26,7 +26,7 @@ from maskwright.families.config import Fields, check, encoder_spec
 from maskwright.families.heads import both, dense_scores, head_rate, scores
 from maskwright.nn.embed import Embed, EmbedSpec
 from maskwright.nn.heads import NextToken
-from maskwright.nn.layout import Grid, Layout
+from maskwright.nn.layout import Grid, Layout, Read
 from maskwright.nn.past import Past
 from maskwright.nn.relative import Look, RelativeBlock, RelativeBlockSpec
 from maskwright.nn.stack import StackSpec
@@ -88,7 +88,13 @@ class XLNetNet(Net):
             block.layer = layer
 
     def forward(
-        self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor, layout: Layout, past: Past | None = None
+        self,
+        ids_T: Tensor,
+        positions_T: Tensor,
+        segments_T: Tensor,
+        layout: Layout,
+        past: Past | None = None,
+        read: Read | None = None,
     ) -> list[Tensor]:
         """Hidden states as of every family, from a Grid.  positions_T is not read: distances are between places of the grid."""
         assert past is None, "what was read before is given to two_streams"

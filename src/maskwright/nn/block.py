@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from maskwright.nn.attend import attend
 from maskwright.nn.dropout import Dropout
-from maskwright.nn.layout import Layout
+from maskwright.nn.layout import Layout, Read
 from maskwright.nn.past import Kept
 from maskwright.nn.residual import add_norm
 
@@ -98,6 +98,10 @@ class BlockSpec:
         d, looks = self.width, 1 + self.cross
         return looks * (4 * d**2 + 2 * keys * d) + (2 + self.gated) * d * self.feed_forward
 
+    def spared(self, keys: int) -> int:
+        """Multiplications of these that a token spares whose output nobody asks for: all but those of its key and value."""
+        return self.multiplications(keys) - 2 * self.width**2
+
     def build(self) -> Block:
         """Return the module that this describes."""
         return Block(self)
@@ -134,16 +138,37 @@ class Block(nn.Module):
         bias: Tensor | None = None,
         beside: Beside | None = None,
         kept: Kept | None = None,
+        read: Read | None = None,
     ) -> Tensor:
         """(T, D) -> (T, D).
 
         positions_T: each token's place in its sequence, for blocks whose attention uses it; bias: added to the scores, as in
-        ``attend``; beside: the encoder's output, for blocks that look at one; kept: what was kept of the tokens before these.
+        ``attend``; beside: the encoder's output, for blocks that look at one; kept: what was kept of the tokens before these;
+        read: the tokens that anybody asks for, where there is neither bias nor anything beside: a block that ``narrows``
+        computes these alone, and gives zeros for the others.
         """
+        if read is not None and self.narrows:
+            return self._narrow(x_TD, layout, read)
         x_TD = self._add(x_TD, self.attend_norm, lambda x: self.look(x, positions_T, layout, bias, kept))
         if beside is not None:
             x_TD = self._add(x_TD, self.cross_norm, lambda x: self.look_beside(x, layout, beside, kept))
         return self._add(x_TD, self.feed_norm, self.feed)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it can compute some tokens alone: post-norm, looking both ways, without use of positions."""
+        plain = type(self).look is Block.look and type(self).project is Block.project
+        return plain and self.spec.norm == "post" and not self.spec.causal and self.window is None
+
+    def _narrow(self, x_TD: Tensor, layout: Layout, read: Read) -> Tensor:
+        """Only tokens that are read ask, all of them answer: keys and values of (T, N, H), all else of (R, ...)."""
+        x_RD, d, bias = x_TD.index_select(0, read.rows_R), self.spec.width, self.qkv.bias
+        b_q, b_kv = (None, None) if bias is None else (bias[:d], bias[d:])
+        (q_RNH,) = self._parts(F.linear(x_RD, self.qkv.weight[:d], b_q), 1)
+        k_TNH, v_TNH = self._parts(F.linear(x_TD, self.qkv.weight[d:], b_kv), 2)
+        seen_RNH = attend(q_RNH, k_TNH, v_TNH, read.layout, layout, scale=self.scale, dropout=self._rate)
+        x_RD = add_norm(x_RD, self.out(seen_RNH.flatten(1)), self.attend_norm, self.dropout)
+        return read.spread(self._add(x_RD, self.feed_norm, self.feed), len(x_TD))
 
     def _add(self, x_TD: Tensor, norm: nn.Module, layer: Callable[[Tensor], Tensor]) -> Tensor:
         """A layer with its residual and its norm, on the one side or the other."""

@@ -5,17 +5,20 @@ A model sees ``(T, D)``: the tokens of a batch laid end to end.  A layout says h
     Ragged   real tokens only; for training and inference
     Grid     a rectangle of B rows of S places, some of them padding; for export and for attention with a learned bias
 
-Letters as everywhere: B sequences, T tokens, S padded length.
+Also ``Read``: the tokens whose last state anybody asks for.
+
+Letters as everywhere: B sequences, T tokens, S padded length, R tokens read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Grid", "Layout", "Ragged"]
+__all__ = ["Grid", "Layout", "Ragged", "Read"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +143,28 @@ class Grid:
 
 
 Layout = Ragged | Grid
+
+
+@dataclass(frozen=True)
+class Read:
+    """The tokens of a ragged layout whose last hidden state is read; a last layer need not compute the others."""
+
+    rows_R: Tensor
+    """(R,) int64: which tokens, each once and in order; behind them token 0, to fill up."""
+    layout: Ragged
+    """Of these tokens: each in the sequence that it is in."""
+
+    @classmethod
+    def of(cls, layout: Ragged, rows: Sequence[Tensor], multiple: int = 64) -> Read:
+        """Join rows, each (M,) int64 and in any order; R is rounded up to a multiple, for kernels are prepared once a shape."""
+        rows_R = torch.unique(torch.cat(list(rows)))
+        cu = torch.searchsorted(rows_R, layout.cu, out_int32=True)
+        row_R, extra = layout.row[rows_R], -len(rows_R) % multiple
+        filled = torch.cat([row_R, row_R.new_full((extra,), layout.batch)])
+        longest = int(cu.diff().max())
+        return cls(torch.cat([rows_R, rows_R.new_zeros(extra)]), Ragged(cu, longest, filled))
+
+    def spread(self, x_RD: Tensor, tokens: int) -> Tensor:
+        """(R, D) -> (T, D): each row at its token, and zeros elsewhere."""
+        count = int(self.layout.cu[-1])
+        return x_RD.new_zeros(tokens, x_RD.shape[-1]).index_copy(0, self.rows_R[:count], x_RD[:count])

@@ -190,9 +190,11 @@ def _backward_op(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dq, dk, dv = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
     dq[int(q_cu[-1]) :] = 0
-    # With a window two steps may reach the same keys; otherwise each run has keys of its own.
-    dk[0 if window is not None else int(k_cu[-1]) :] = 0
-    dv[0 if window is not None else int(k_cu[-1]) :] = 0
+    # With a window two steps may reach the same keys; otherwise each run has keys of its own, but for sequences that nobody
+    # asks anything, which are in no run.
+    clear = 0 if window is not None or not q_cu.diff().all() else int(k_cu[-1])
+    dk[clear:] = 0
+    dv[clear:] = 0
     put = Tensor.add_ if window is not None else Tensor.copy_
     d_bias = q.new_zeros(0) if bias is None else torch.zeros_like(bias)
     for q_rows, k_rows, b, lq, lk in _runs(q_cu, k_cu, q.shape[1], window):

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from maskwright.nn.block import Beside, BlockSpec
 from maskwright.nn.dropout import same_again
-from maskwright.nn.layout import Layout
+from maskwright.nn.layout import Layout, Read
 from maskwright.nn.past import Past
 
 __all__ = ["Stack", "StackSpec"]
@@ -59,6 +59,10 @@ class StackSpec:
         """Multiplications a token in the forward pass over a sequence of so many tokens."""
         return sum(self.block_at(block).multiplications(length) for block in self.order)
 
+    def spared(self, length: int) -> int:
+        """Multiplications of these that a token spares whose last state nobody asks for, where the last block narrows."""
+        return self.block_at(self.order[-1]).spared(length)
+
     def build(self) -> Stack:
         """Return the module that this describes."""
         return Stack(self)
@@ -88,15 +92,18 @@ class Stack(nn.Module):
         layout: Layout,
         beside: Beside | None = None,
         past: Past | None = None,
+        read: Read | None = None,
     ) -> list[Tensor]:
         """(T, D) -> what went in and what came out of each layer: layers + 1 tensors of (T, D).
 
-        beside: an encoder's output, for blocks that look at one; past: what was kept of the tokens before these.
+        beside: an encoder's output, for blocks that look at one; past: what was kept of the tokens before these; read: the
+        tokens whose last state is asked for, which may be all that the last tensor holds.
         """
         states, bias = [x_TD], self.bias(positions_T, layout, past)
         for layer, number in enumerate(self.order):
             block, kept = self.blocks[number], None if past is None else past.at(layer)
-            given = (states[-1], positions_T, layout, bias, beside, kept)
+            asked = read if layer == len(self.order) - 1 and bias is None else None
+            given = (states[-1], positions_T, layout, bias, beside, kept, asked)
             if self.recompute and self.training and torch.is_grad_enabled():
                 states.append(checkpoint(block, *given, use_reentrant=False, context_fn=same_again))
             else:

@@ -20,9 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from maskwright.config import Config
-from maskwright.data.batch import Sample
+from maskwright.data.batch import Batch, Sample
 from maskwright.errors import ConfigError
 from maskwright.keys import Key
 from maskwright.model import Model
@@ -149,6 +150,10 @@ class Mlm(Objective):
         if tokenizer.fingerprint not in known:
             known[tokenizer.fingerprint] = Gazetteer.read(self.config.gazetteer, tokenizer)
         return known[tokenizer.fingerprint]
+
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Return the chosen places."""
+        return [batch.targets["mlm"].rows]
 
     def forward(self, run: Pass) -> Loss:
         """Return the part ``mlm``."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch.nn.functional as F
 from pydantic import Field
+from torch import Tensor
 
 from maskwright.config import Config
-from maskwright.data.batch import Sample
+from maskwright.data.batch import Batch, Sample
 from maskwright.data.pairs import NextPairs
 from maskwright.keys import Key
 from maskwright.model import Model
@@ -72,6 +73,10 @@ class Nsp(Objective):
     def stage(self, model: Model) -> LabelPair:
         """Return the labelling step."""
         return LabelPair()
+
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Return the first places."""
+        return model.reads("nsp", batch)
 
     def forward(self, run: Pass) -> Loss:
         """Return the part ``nsp``."""

@@ -31,6 +31,7 @@ from maskwright.errors import ConfigError
 from maskwright.families import Net, Spec
 from maskwright.keys import Key
 from maskwright.model import Model, load
+from maskwright.nn.layout import Ragged, Read
 from maskwright.objective import Loss, Objective, Part, Pass, picked
 from maskwright.objectives.mlm import Mlm, MlmConfig
 
@@ -199,7 +200,8 @@ class Rtd(Objective):
         assert self.generator is not None, "prepare was not called"
         batch = run.batch
         hidden, every, draw = (batch.targets[name] for name in ("mlm", "rtd", "rtd.draw"))
-        states_TD = self.generator(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout)[-1]
+        read = Read.of(batch.layout, [hidden.rows]) if isinstance(batch.layout, Ragged) else None
+        states_TD = self.generator(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout, read=read)[-1]
         logits_MV = self.generator.heads["mlm"](states_TD[hidden.rows]).float()
 
         rows, was = every.rows[: every.count], every.labels[: every.count]

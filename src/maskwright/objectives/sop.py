@@ -11,8 +11,10 @@ from another document and the label of a swapped one; here both always come from
 from __future__ import annotations
 
 from pydantic import Field
+from torch import Tensor
 
 from maskwright.config import Config
+from maskwright.data.batch import Batch
 from maskwright.data.pairs import NeighbourPairs
 from maskwright.model import Model
 from maskwright.objective import Loss, Objective, Pass
@@ -51,6 +53,10 @@ class Sop(Objective):
     def stage(self, model: Model) -> LabelPair:
         """Return the labelling step."""
         return LabelPair("sop")
+
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Return the first places."""
+        return model.reads("sop", batch)
 
     def forward(self, run: Pass) -> Loss:
         """Return the part ``sop``."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from maskwright.data.batch import Sample
+from maskwright.data.batch import Batch, Sample
 from maskwright.errors import ConfigError
 from maskwright.keys import Key
+from maskwright.model import Model
 from maskwright.objective import Objective
 from maskwright.tasks.rows import Columns, Rows, read_rows
 
@@ -65,6 +67,10 @@ class Task(Objective):
         """Set the task's options, given its training rows; ConfigError for one that it does not know."""
         if options:
             raise ConfigError(f"options: {self.name} has none, and {', '.join(map(repr, options))} was given")
+
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Return the rows that the head reads."""
+        return model.reads(self.head, batch)
 
     def settle(self, logits_BC: NDArray[np.float32], truth: NDArray[np.float64]) -> None:
         """Choose what is chosen behind the training, on the dev rows: nothing, but for tasks with thresholds."""

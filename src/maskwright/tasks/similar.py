@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from maskwright.data.batch import Batch
 from maskwright.data.several import SeveralSource
 from maskwright.data.source import RowsSource, tokenise_rows
 from maskwright.errors import ConfigError, DataError, InputError
@@ -46,10 +47,14 @@ class Similarity(Objective):
                 "loss: simcse needs dropout, and this model's rates are all 0: both vectors would be the same"
             )
 
+    def reads(self, model: Model, batch: Batch) -> list[Tensor] | None:
+        """Return the first places, where the pooling takes these."""
+        return [batch.layout.first_B] if self.pooling == "first" else None
+
     def vectors(self, run: Pass) -> Tensor:
         """Return (B, K, D): the vectors of each row's sequences."""
-        hidden_TD = run.model.states(run.batch)[-1].float()
-        pooled = pool(self.pooling, hidden_TD, run.batch.layout)
+        states = run.model.states(run.batch, self.reads(run.model, run.batch))
+        pooled = pool(self.pooling, states[-1].float(), run.batch.layout)
         return pooled.view(len(run.batch.examples), -1, pooled.shape[-1])
 
     def couple(self, vectors_BKD: Tensor, labels: Tensor) -> Loss:

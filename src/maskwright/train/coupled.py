@@ -59,7 +59,7 @@ def coupled_backward(
 
     def vectors(micro: int) -> Tensor:
         with dropout_key(seed, step, micro, world.rank), autocast(model.device, dtype):
-            return coupled.vectors(Pass(model, batches[micro])).float()
+            return coupled.vectors(Pass(model, batches[micro], objective.reads(model, batches[micro]))).float()
 
     with torch.no_grad():
         mine = [vectors(micro) for micro in range(len(batches))]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from maskwright import machine
@@ -30,7 +31,7 @@ from maskwright.data.batch import Batch
 from maskwright.data.loader import Loader, Place
 from maskwright.families import Spec
 from maskwright.model import Model
-from maskwright.nn.layout import Ragged
+from maskwright.nn.layout import Ragged, Read
 from maskwright.objective import Objective
 from maskwright.report.files import write_atomic
 from maskwright.report.numbers import rate, share
@@ -153,14 +154,20 @@ def sums(events: Sequence[Any], total: float, device: bool = False) -> tuple[dic
     return groups, names
 
 
-def operations(spec: Spec, batch: Batch, share: float) -> float:
+def operations(spec: Spec, batch: Batch, share: float, rows: Sequence[Tensor] | None = None) -> float:
     """Return the operations of a training step on a batch's real tokens: three times those of the forward pass.
 
-    share: of the tokens at which a vocabulary is scored.  Small heads are not counted.
+    share: of the tokens at which a vocabulary is scored; rows: the tokens whose last state is computed, None: all.  Small heads
+    are not counted.
     """
     layout = batch.layout
     lengths = layout.cu.diff().tolist() if isinstance(layout, Ragged) else [layout.length] * layout.batch
     layers = sum(length * spec.flops(length) for length in lengths if length)
+    if rows is not None and isinstance(layout, Ragged):
+        read = Read.of(layout, rows).layout.cu.diff().tolist()
+        layers -= sum(
+            2 * (length - some) * spec.stack.spared(length) for length, some in zip(lengths, read, strict=True)
+        )
     return 3.0 * (layers + 2 * share * sum(lengths) * spec.width * spec.vocabulary)
 
 
@@ -189,7 +196,10 @@ def profile_steps(model: Model, objective: Objective, loader: Loader, train: Tra
         take(_WARM)
         seen.clear()
         plain = take(steps)
-        flops = sum(operations(model.spec, batch, scored) for batch in seen)
+        flops = sum(
+            operations(model.spec, batch, scored, objective.reads(model, batch) if model.net.narrows else None)
+            for batch in seen
+        )
         tokens = sum(batch.tokens for batch in seen)
         gpu = where.type == "cuda"
         with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * gpu], acc_events=True) as found:

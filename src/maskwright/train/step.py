@@ -53,7 +53,8 @@ def backward(
         bad = ""
         for micro, batch in enumerate(batches):
             with dropout_key(seed, step, micro, world.rank):
-                run = Pass(model, batch.to(model.device, non_blocking=True))
+                given = batch.to(model.device, non_blocking=True)
+                run = Pass(model, given, objective.reads(model, given))
                 bad = _add(run, objective, sums, dtype, act) or bad
         found = world.gather((dict(sums), bad))
         if first := next((text for _, text in found if text), None):
