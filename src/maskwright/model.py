@@ -35,6 +35,7 @@ from maskwright.machine import precision as dtype_of
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout, Ragged, Read
 from maskwright.nn.pooling import pool
+from maskwright.nn.serving import serving
 from maskwright.text.characters import CharacterTokenizer
 from maskwright.text.tokenizer import Tokenizer
 
@@ -214,17 +215,25 @@ class Model(nn.Module):
 
         rows: (M,) int64 each, the tokens whose last state is asked for: the last tensor may hold no others; None: all of them.
         """
+        net = serving(self.net) if self._serves_bf16 else self.net
         given, layout = (batch.ids_T, batch.positions_T, batch.segments_T), batch.layout
         states: list[Tensor]
-        if rows is not None and isinstance(layout, Ragged) and self.net.narrows:
-            states = self.net(*given, layout, read=Read.of(layout, rows))
+        if rows is not None and isinstance(layout, Ragged) and net.narrows:
+            states = net(*given, layout, read=Read.of(layout, rows))
             return states
         if isinstance(layout, Grid) or "ragged" in self.family.layouts:
-            states = self.net(*given, layout)
+            states = net(*given, layout)
             return states
         grid, places_T = layout.on_grid()
-        states = self.net(*(grid.spread(each, places_T) for each in given), grid)
+        states = net(*(grid.spread(each, places_T) for each in given), grid)
         return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
+
+    @property
+    def _serves_bf16(self) -> bool:
+        """Whether nobody is learning, and matrix products are in bf16 on the CPU."""
+        learning = self.training or torch.is_grad_enabled()
+        bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        return bf16 and not learning and self.device.type == "cpu"
 
     def hidden(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> Tensor:
         """Return the last of the hidden states that heads read, (T, D); rows: as in ``states``."""
@@ -337,7 +346,8 @@ class Model(nn.Module):
         pooling = pooling or self.card.task.get("pooling", "mean")
         dtype = dtype_of(precision, self.device)
         was_training = self.training
-        self.eval()
+        if was_training:
+            self.eval()
         vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
         for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
             batch = batch.to(self.device)
@@ -345,7 +355,8 @@ class Model(nn.Module):
                 first = [batch.layout.first_B] if pooling == "first" else None
                 hidden_TD = self.states(batch, first)[-1].float()
             vectors[list(batch.examples)] = pool(pooling, hidden_TD, batch.layout).cpu().numpy()
-        self.train(was_training)
+        if was_training:
+            self.train()
         return vectors
 
     def save(

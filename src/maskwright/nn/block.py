@@ -157,15 +157,21 @@ class Block(nn.Module):
     @property
     def narrows(self) -> bool:
         """Whether it can compute some tokens alone: post-norm, looking both ways, without use of positions."""
-        plain = type(self).look is Block.look and type(self).project is Block.project
+        plain = (
+            type(self).look is Block.look and type(self).project is Block.project and isinstance(self.qkv, nn.Linear)
+        )
         return plain and self.spec.norm == "post" and not self.spec.causal and self.window is None
 
     def _narrow(self, x_TD: Tensor, layout: Layout, read: Read) -> Tensor:
         """Only tokens that are read ask, all of them answer: keys and values of (T, N, H), all else of (R, ...)."""
         x_RD, d, bias = x_TD.index_select(0, read.rows_R), self.spec.width, self.qkv.bias
-        b_q, b_kv = (None, None) if bias is None else (bias[:d], bias[d:])
-        (q_RNH,) = self._parts(F.linear(x_RD, self.qkv.weight[:d], b_q), 1)
-        k_TNH, v_TNH = self._parts(F.linear(x_TD, self.qkv.weight[d:], b_kv), 2)
+        if isinstance(self.qkv, nn.Linear):
+            b_q, b_kv = (None, None) if bias is None else (bias[:d], bias[d:])
+            (q_RNH,) = self._parts(F.linear(x_RD, self.qkv.weight[:d], b_q), 1)
+            k_TNH, v_TNH = self._parts(F.linear(x_TD, self.qkv.weight[d:], b_kv), 2)
+        else:  # a matrix that is laid out for its kernel cannot be cut
+            q_TNH, k_TNH, v_TNH = self._parts(self.qkv(x_TD), 3)
+            q_RNH = q_TNH.index_select(0, read.rows_R)
         seen_RNH = attend(q_RNH, k_TNH, v_TNH, read.layout, layout, scale=self.scale, dropout=self._rate)
         x_RD = add_norm(x_RD, self.out(seen_RNH.flatten(1)), self.attend_norm, self.dropout)
         return read.spread(self._add(x_RD, self.feed_norm, self.feed), len(x_TD))

@@ -144,13 +144,16 @@ def update(
 
     TrainingError for a norm that is not finite; nothing was updated then.
     """
-    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norm = float(nn.utils.get_total_norm(grads))
     if not math.isfinite(norm):
         numbers = [number for batch in batches for number in batch.examples]
         raise TrainingError(
             f"step {step}: the gradient's norm is {norm}, on examples {_some(numbers)}. The model was not changed. "
             "Lower the learning rate, or look at these examples"
         )
+    if norm > clip:  # a pass over all gradients, which torch's own clipping takes in any case
+        nn.utils.clip_grads_with_norm_(parameters, clip, torch.tensor(norm, device=grads[0].device))
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("share", 1.0)
     optimizer.step()

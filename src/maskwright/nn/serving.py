@@ -1,0 +1,91 @@
+"""A network as it serves on a CPU: its blocks' matrices in bfloat16, laid out as the matrix kernels want them.
+
+Under autocast every call narrows all weights, and the kernels lay them out anew: for one sentence that takes longer than the
+products themselves.  A serving copy does both once, and GELU on the way out of the product.  All else it shares.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from maskwright.nn.block import Block
+from maskwright.nn.stack import Stack
+
+__all__ = ["serving"]
+
+N = TypeVar("N", bound=nn.Module)
+_COPIES: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int]], nn.Module]] = WeakKeyDictionary()
+"""Network -> its matrices as they were, and the copy.  Not in the network itself, which is copied and saved."""
+
+
+def serving(net: N) -> N:
+    """Return a copy of a network, in evaluation mode, for bfloat16 without gradients; the same one until its weights change.
+
+    The network itself where it has no ``stack`` of blocks, or where this machine cannot.
+    """
+    stack = getattr(net, "stack", None)
+    if not isinstance(stack, Stack):
+        return net
+    weights = [
+        m.weight
+        for block in stack.blocks
+        if _serves(block)
+        for m in block._modules.values()
+        if isinstance(m, nn.Linear)
+    ]
+    fast = all(w.device.type == "cpu" for w in weights) and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if not weights or not fast:
+        return net
+    # In-place changes, as an optimiser makes, count up a tensor's version.
+    now = [(w.data_ptr(), w._version) for w in weights]
+    if net not in _COPIES or _COPIES[net][0] != now:
+        packed = nn.ModuleList(_packed(block) if _serves(block) else block for block in stack.blocks)
+        _COPIES[net] = now, _with(net, stack=_with(stack, blocks=packed))
+    return cast(N, _COPIES[net][1])
+
+
+def _serves(block: nn.Module) -> bool:
+    """Whether it takes its matrices as layers, and not apart."""
+    return isinstance(block, Block) and type(block).look is Block.look
+
+
+def _with(module: N, **parts: nn.Module) -> N:
+    """A copy with other parts, and all else shared."""
+    twin = copy.copy(module)
+    twin._modules = {**module._modules, **parts}
+    twin.training = False
+    return twin
+
+
+def _packed(block: nn.Module) -> nn.Module:
+    assert isinstance(block, Block)
+    twin = _with(block, **{name: _Packed(m) for name, m in block._modules.items() if isinstance(m, nn.Linear)})
+    if block.spec.activation == "gelu" and not block.spec.gated:
+        twin.up.after, twin.activation = "gelu", _same  # type: ignore[assignment]
+    return twin
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+class _Packed(nn.Module):
+    """A linear layer for (T, D), (T, D) -> (T, E) in bfloat16."""
+
+    after = "none"
+    """The activation function behind it."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().bfloat16(), None)
+        self.bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        exact = "none" if self.after == "gelu" else ""
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x_TD.bfloat16(), self.weight, self.bias, self.after, [], exact)
+        return out

@@ -1,0 +1,93 @@
+"""The serving copy gives what autocast gives, follows the weights, and leaves the network as it was."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from maskwright import machine
+from maskwright.data.batch import Batch
+from maskwright.families import family_of
+from maskwright.families.base import Net
+from maskwright.nn.layout import Ragged, Read
+from maskwright.nn.serving import serving
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no matrix products in bf16"
+)
+SIZES = {"vocabulary": 50, "width": 32, "layers": 3, "heads": 2, "feed_forward": 128, "positions": 16}
+PACKED = ["bert", "roberta", "albert", "ernie", "electra", "distilbert", "modernbert", "gpt", "gpt2", "t5", "bart"]
+
+
+def net_of(family: str) -> Net:
+    with machine.seeded(0):
+        net = family_of(family).new_spec(**SIZES).build()
+        net.initialise()
+    return net.eval()
+
+
+def batch() -> Batch:
+    lengths = [5, 1, 9, 4, 2]
+    ids = torch.randint(50, (21,), generator=torch.Generator().manual_seed(0))
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    return Batch(ids, positions, torch.zeros_like(ids), Ragged.of(lengths))
+
+
+def states(net: Net, read: Read | None = None) -> Tensor:
+    given = batch()
+    with torch.no_grad(), machine.autocast(CPU, torch.bfloat16):
+        out: Tensor = net(given.ids_T, given.positions_T, given.segments_T, given.layout, read=read)[-1]
+    return out.float()
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_it_gives_what_autocast_gives(family: str) -> None:
+    net = net_of(family)
+    twin, whole = serving(net), states(net)
+    assert twin is not net and twin is serving(net)
+    assert torch.cosine_similarity(states(twin), whole, -1).min() > 0.999
+    assert torch.equal(whole, states(net))  # the network itself is as it was
+
+
+def test_narrowed_too() -> None:
+    net, rows = net_of("bert"), torch.tensor([0, 6, 15])
+    read = Read.of(batch().layout, [rows])
+    assert torch.cosine_similarity(states(serving(net), read)[rows], states(net)[rows], -1).min() > 0.999
+
+
+@pytest.mark.parametrize("change", ["in place", "loaded", "another tensor"])
+def test_it_follows_the_weights(change: str) -> None:
+    net, other = net_of("bert"), net_of("bert")
+    with torch.no_grad():
+        for p in other.parameters():
+            p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+    before = states(serving(net))
+    match change:
+        case "in place":
+            with torch.no_grad():
+                for p, q in zip(net.parameters(), other.parameters(), strict=True):
+                    p.copy_(q)
+        case "loaded":
+            net.load_state_dict(other.state_dict())
+        case _:
+            net.stack = copy.deepcopy(other.stack)
+            net.embed = copy.deepcopy(other.embed)
+    after = states(serving(net))
+    assert not torch.allclose(before, after, atol=1e-3) and torch.equal(after, states(serving(other)))
+
+
+def test_it_is_not_copied_or_saved_with_the_network() -> None:
+    net = net_of("bert")
+    names = list(net.state_dict())
+    serving(net)
+    assert list(net.state_dict()) == names and list(copy.deepcopy(net).state_dict()) == names
+
+
+@pytest.mark.parametrize("family", ["xlnet", "elmo"])
+def test_a_network_that_takes_its_matrices_apart_serves_itself(family: str) -> None:
+    net = net_of(family) if family == "xlnet" else family_of(family).presets["elmo-small"].build()
+    assert serving(net) is net
