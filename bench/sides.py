@@ -59,6 +59,7 @@ def begin(model: Path, fresh: bool, data: Labelled, seed: int, settings: Setting
     if fresh:
         net = create(net.spec, net.tokenizer, seed=seed)
     task = data.files.task()
+    task.configure({}, data.train)
     with machine.seeded(seed):
         task.prepare(net)
     net.keep_heads(*task.heads)

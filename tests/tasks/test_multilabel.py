@@ -23,7 +23,7 @@ from maskwright.tasks.labelsets import read_sets, set_matrix
 from maskwright.tasks.multilabel import MultiLabel, MultiLabelConfig
 from maskwright.tasks.rows import Columns, Rows
 from maskwright.tasks.thresholds import best_threshold, best_thresholds, rescaled
-from maskwright.train.finetune import finetune
+from maskwright.train.finetune import finetune, training_rows
 from maskwright.train.method import prepare_task
 
 PLAIN, LABELS = Columns("text", None, "label"), ("a", "b", "c")
@@ -302,3 +302,20 @@ def test_simple_methods_stand_beside_with_thresholds_chosen_in_the_same_way(give
     assert baselines(fixed, rows, rows)["how often each label is"]["macro_f1"] == pytest.approx(
         np.mean([2 / 3, 2 / 3, 0])
     )
+
+
+def test_a_fresh_head_says_how_often_each_label_is_given_and_a_trained_one_is_left(
+    given: FinetuneConfig, tiny: Callable[..., Model]
+) -> None:
+    task, rows = training_rows(given)
+    assert isinstance(task, MultiLabel)
+    task.configure({}, rows)
+    model = tiny([])
+    task.prepare(model)
+    shares = task.numbers(rows).mean(0)
+    bias_C = model.head("classify").score.bias
+    assert np.allclose(bias_C.sigmoid().detach().numpy(), shares, atol=1 / len(rows))
+    with torch.no_grad():
+        bias_C.zero_()
+    task.prepare(model)
+    assert not bias_C.any()

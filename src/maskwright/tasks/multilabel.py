@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskwright.config import Config
 from maskwright.errors import InputError
@@ -64,6 +64,7 @@ class MultiLabel(Task):
         self.labels, self.config = tuple(labels), config or MultiLabelConfig()
         self.thresholds_C = np.full(len(labels), USUAL) if thresholds is None else np.array(thresholds, np.float64)
         self.weights_C: Tensor | None = None
+        self.prior_C: Tensor | None = None
         self.by_hand_C = np.ones(len(labels))
 
     @classmethod
@@ -95,10 +96,22 @@ class MultiLabel(Task):
         with_C = self.numbers(rows).sum(0)
         ratio_C = np.maximum(len(rows) - with_C, 1) / np.maximum(with_C, 1)
         self.weights_C = torch.tensor(ratio_C**self.config.balance * self.by_hand_C, dtype=torch.float32)
+        odds_C = (with_C + 0.5) / (len(rows) - with_C + 0.5)
+        self.prior_C = torch.tensor(odds_C, dtype=torch.float32).mul(self.weights_C).log()
 
     def prepare(self, model: Model) -> None:
-        """Give the model a classification head of the right size."""
-        model.add_head(self.head, len(self.labels))
+        """Give the model a classification head of the right size; a fresh one says how often each label is given.
+
+        Otherwise hundreds of steps go by until scores have fallen to where rare labels are (Lin et al. 2017, section 4.1,
+        https://arxiv.org/abs/1708.02002).
+        """
+        fresh = model.net.head_outputs().get(self.head) != len(self.labels)
+        head = model.add_head(self.head, len(self.labels))
+        if fresh and self.prior_C is not None:
+            score = head.score
+            assert isinstance(score, nn.Linear) and score.bias is not None
+            with torch.no_grad():
+                score.bias.copy_(self.prior_C)
 
     def stage(self, model: Model) -> LabelFirst:
         """Return the labelling step."""
