@@ -15,14 +15,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskwright.machine import widest
+
 __all__ = ["Grid", "Layout", "Ragged", "moved"]
 
 
 def moved(x: Tensor, device: torch.device | str) -> Tensor:
     """Return a tensor of a batch on another device; to CUDA from pinned memory, beside what the GPU is doing."""
-    if x.device.type == "cpu" and torch.device(device).type == "cuda":
-        return x.pin_memory().to(device, non_blocking=True)
-    return x.to(device)
+    where = torch.device(device)
+    if x.dtype == torch.float64:
+        x = x.to(widest(where))
+    if x.device.type == "cpu" and where.type == "cuda":
+        return x.pin_memory().to(where, non_blocking=True)
+    return x.to(where)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from maskwright.data.batch import Sample, Stage
 from maskwright.errors import ConfigError
 from maskwright.families import Net, Spec
 from maskwright.keys import Key
+from maskwright.machine import widest
 from maskwright.model import Model, load
 from maskwright.objective import Loss, Objective, Part, Pass, picked
 from maskwright.objectives.mlm import Mlm, MlmConfig
@@ -135,8 +136,8 @@ def draw_from(logits_MV: Tensor, draws_M: Tensor) -> Tensor:
     """Draw one class a row from softmax(logits): the first whose cumulative share is above the row's number in [0, 1)."""
     drawn = []
     for logits, draws in zip(torch.split(logits_MV, _ROWS), torch.split(draws_M, _ROWS), strict=True):
-        shares = logits.double().softmax(-1).cumsum(-1)
-        at = torch.searchsorted(shares, (draws.double() * shares[:, -1])[:, None], right=True)
+        shares = logits.to(widest(logits.device)).softmax(-1).cumsum(-1)
+        at = torch.searchsorted(shares, (draws.to(shares) * shares[:, -1])[:, None], right=True)
         drawn.append(at[:, 0].clamp(max=logits.shape[-1] - 1))
     return torch.cat(drawn) if drawn else draws_M.long()
 
