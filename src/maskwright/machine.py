@@ -185,12 +185,14 @@ def peak_memory(where: torch.device) -> int:
 
 _PRODUCTS = ((2048, 768, 3072), (4096, 1024, 1024), (2048, 2048, 2048))
 """Rows, inner and columns of matrix products as encoders have them."""
+_LARGE = (8192, 8192, 8192)
+"""One that fills a GPU."""
 
 
 def peak(dtype: torch.dtype, where: torch.device, seconds: float = 0.5) -> float:
     """Return the operations a second of the fastest of a few matrix products, each timed for so many seconds."""
     best = 0.0
-    for rows, inner, columns in _PRODUCTS:
+    for rows, inner, columns in _PRODUCTS if where.type == "cpu" else (*_PRODUCTS, _LARGE):
         a, b = (torch.randn(shape, device=where).to(dtype) for shape in ((rows, inner), (inner, columns)))
         (a @ b).sum().item()  # prepares the kernel
         began, times = time.perf_counter(), 0

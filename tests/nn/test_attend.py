@@ -312,7 +312,7 @@ def test_a_kernel_named_by_hand_that_is_unknown_or_does_not_serve_is_refused(mon
         with pytest.raises(ConfigError, match=told):
             attend(*given, ragged, ragged, window=2)
     monkeypatch.setenv("MASKWRIGHT_ATTENTION", "plain")
-    with pytest.raises(ConfigError, match="plain takes everything but dropout.*dropout 0.1"):
+    with pytest.raises(ConfigError, match=r"plain takes everything but dropout.*dropout 0\.1"):
         attend(*given, ragged, ragged, dropout=0.1)
 
 

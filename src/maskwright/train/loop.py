@@ -154,7 +154,7 @@ class Run:
                 if last:
                     break
             peak = machine.peak_memory(self.model.device)
-            live.note(f"memory at the peak: {size(peak)}")
+            live.note(f"memory at the peak: {size(peak)}, libraries included")
         seconds = time.monotonic() - began
         reason = f"no better evaluation for {self._waited} times" if self._out_of_patience else "finished"
         self._write("end", reason=reason, seconds=seconds, peak_memory=peak)
