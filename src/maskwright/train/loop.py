@@ -32,7 +32,7 @@ from maskwright.errors import CheckpointError, InputError, Stopped, TrainingErro
 from maskwright.evaluation.runner import Taken
 from maskwright.model import Model
 from maskwright.nn.attend import used
-from maskwright.nn.stack import Stack
+from maskwright.nn.stack import keep_little
 from maskwright.objective import Objective
 from maskwright.report.log import RunLog, read_log
 from maskwright.report.numbers import size
@@ -96,9 +96,7 @@ class Run:
     def __post_init__(self) -> None:
         self._whole = torch.nn.ModuleDict({"model": self.model, "objective": self.objective})
         self.world.same_weights(self._whole)
-        for module in self._whole.modules():
-            if isinstance(module, Stack):
-                module.recompute = self.config.gradient_checkpointing
+        keep_little(self._whole, self.config.gradient_checkpointing)
         self._parameters = [p for p in self._whole.parameters() if p.requires_grad]
         self._optimizer = make_optimizer(self._whole, self.config)
         self._average = None if self.config.ema is None else Average(self._parameters, self.config.ema)

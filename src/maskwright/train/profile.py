@@ -168,7 +168,7 @@ def profile_steps(model: Model, objective: Objective, loader: Loader, train: Tra
     """Look at ``steps`` steps on copies; nothing of the model changes."""
     learn = coupled_backward if objective.couples else backward
     where, dtype = model.device, machine.precision(train.precision, model.device)
-    with copies(model, objective) as (trial, loss, whole):
+    with copies(model, objective, train) as (trial, loss, whole):
         optimizer, parameters = make_optimizer(whole, train), list(whole.parameters())
         data = enumerate(loader.steps(Place()))
         seen: list[Batch] = []
