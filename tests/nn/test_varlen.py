@@ -19,6 +19,7 @@ def flash(  # type: ignore[no-untyped-def]
 ):
     """What torch documents of its operator, sequence by sequence."""
     assert q_cu.dtype == k_cu.dtype == torch.int32 and not debug and not dropout
+    assert q_cu[-1] == len(q) and k_cu[-1] == len(k)  # what is behind would come out as it was in memory
     left, right = (math.inf if size is None else size for size in (window_size_left, window_size_right))
     outs = []
     for (a, b), (c, d) in zip(itertools.pairwise(q_cu.tolist()), itertools.pairwise(k_cu.tolist()), strict=True):
