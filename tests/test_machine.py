@@ -1,5 +1,8 @@
 """What is chosen on machines of other kinds, how it is said, and that each choice can be named by hand."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -70,6 +73,19 @@ def test_a_device_that_is_not_there_is_refused(made_of, monkeypatch: pytest.Monk
     monkeypatch.setenv("MASKWRIGHT_DEVICE", "cuda")
     with pytest.raises(ConfigError, match="this machine has cpu; name one of these"):
         machine.device()
+
+
+def test_only_apples_gpu_goes_without_float64() -> None:
+    assert [machine.widest(where) for where in (CPU, CUDA, MPS)] == [torch.float64, torch.float64, torch.float32]
+
+
+def test_the_peak_of_memory_is_that_of_the_process() -> None:
+    script = (
+        "import torch; from maskwright.machine import peak_memory as peak; here = torch.device('cpu'); "
+        "before = peak(here); torch.ones(50_000_000); print(peak(here) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 190e6 < int(done.stdout) < 250e6
 
 
 def test_the_peak_of_products_is_a_number_of_operations() -> None:

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import platform
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,8 +29,10 @@ __all__ = [
     "instruction_sets",
     "keep_buffers",
     "peak",
+    "peak_memory",
     "precision",
     "seeded",
+    "widest",
 ]
 
 _WANTED = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni", "amx_int8", "neon", "sve", "bf16")
@@ -73,6 +76,11 @@ def precision(wanted: str, where: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast = where.type == "cpu" and {"amx_bf16", "avx512_bf16"} & set(instruction_sets())
     return torch.bfloat16 if fast else torch.float32
+
+
+def widest(where: torch.device) -> torch.dtype:
+    """Return the floating-point dtype with most digits: float64, but on Apple's GPU, which has none."""
+    return torch.float32 if where.type == "mps" else torch.float64
 
 
 def choice(where: torch.device, dtype: torch.dtype, wanted: str = "auto") -> str:
@@ -163,14 +171,28 @@ def describe() -> dict[str, Any]:
     return facts
 
 
+def peak_memory(where: torch.device) -> int:
+    """Return the most bytes that this process has had at once: of a CUDA device's memory, else resident ones."""
+    if where.type == "cuda":
+        return torch.cuda.max_memory_reserved(where)
+    try:
+        # What getrusage says on Linux may be the peak of the program that started this one.
+        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on macOS in bytes
+
+
 _PRODUCTS = ((2048, 768, 3072), (4096, 1024, 1024), (2048, 2048, 2048))
 """Rows, inner and columns of matrix products as encoders have them."""
+_LARGE = (8192, 8192, 8192)
+"""One that fills a GPU."""
 
 
 def peak(dtype: torch.dtype, where: torch.device, seconds: float = 0.5) -> float:
     """Return the operations a second of the fastest of a few matrix products, each timed for so many seconds."""
     best = 0.0
-    for rows, inner, columns in _PRODUCTS:
+    for rows, inner, columns in _PRODUCTS if where.type == "cpu" else (*_PRODUCTS, _LARGE):
         a, b = (torch.randn(shape, device=where).to(dtype) for shape in ((rows, inner), (inner, columns)))
         (a @ b).sum().item()  # prepares the kernel
         began, times = time.perf_counter(), 0

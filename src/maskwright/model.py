@@ -33,7 +33,7 @@ from maskwright.keys import Key
 from maskwright.machine import autocast, seeded
 from maskwright.machine import precision as dtype_of
 from maskwright.nn.block import Beside
-from maskwright.nn.layout import Grid, Layout, Ragged, Read
+from maskwright.nn.layout import Grid, Layout
 from maskwright.nn.pooling import pool
 from maskwright.nn.serving import serving
 from maskwright.text.characters import CharacterTokenizer
@@ -210,16 +210,16 @@ class Model(nn.Module):
         for name in set(self.net.heads) - kept:
             del self.net.heads[name]
 
-    def states(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> list[Tensor]:
+    def states(self, batch: Batch) -> list[Tensor]:
         """Return layers + 1 hidden states of (T, D); of the encoder where there is a decoder too.
 
-        rows: (M,) int64 each, the tokens whose last state is asked for: the last tensor may hold no others; None: all of them.
+        Where the batch says which tokens are read (``Batch.asking``), the last tensor may hold no others.
         """
         net = serving(self.net) if self._serves_bf16 else self.net
         given, layout = (batch.ids_T, batch.positions_T, batch.segments_T), batch.layout
         states: list[Tensor]
-        if rows is not None and isinstance(layout, Ragged) and net.narrows:
-            states = net(*given, layout, read=Read.of(layout, rows))
+        if batch.read is not None and net.narrows:
+            states = net(*given, layout, read=batch.read)
             return states
         if isinstance(layout, Grid) or "ragged" in self.family.layouts:
             states = net(*given, layout)
@@ -235,19 +235,19 @@ class Model(nn.Module):
         bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
         return bf16 and not learning and self.device.type == "cpu"
 
-    def hidden(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> Tensor:
-        """Return the last of the hidden states that heads read, (T, D); rows: as in ``states``."""
-        return self.read_states(batch, rows)[-1]
+    def hidden(self, batch: Batch) -> Tensor:
+        """Return the last of the hidden states that heads read, (T, D)."""
+        return self.read_states(batch)[-1]
 
-    def read_states(self, batch: Batch, rows: Sequence[Tensor] | None = None) -> list[Tensor]:
-        """Return the layers + 1 hidden states that heads read, (T, D); rows: as in ``states``.
+    def read_states(self, batch: Batch) -> list[Tensor]:
+        """Return the layers + 1 hidden states that heads read, (T, D).
 
         Of a model with a decoder these are the decoder's, over the batch's decoder part, or else over the text itself, one
         place later.
         """
         if not isinstance(self.net, Seq2SeqNet):
-            return self.states(batch, rows)
-        states = self.states(batch)
+            return self.states(batch)
+        states = self.states(batch.asking(None))
         given = batch.decoder or replace(batch, ids_T=self.net.shifted(batch.ids_T, batch.layout))
         return self.net.decode(given.ids_T, given.positions_T, given.layout, Beside(states[-1], batch.layout))
 
@@ -257,7 +257,7 @@ class Model(nn.Module):
         return out
 
     def reads(self, name: str, batch: Batch) -> list[Tensor] | None:
-        """Return the rows of the last hidden state that a head reads, for ``states``; None: all of them."""
+        """Return the rows of the last hidden state that a head reads, for ``Batch.asking``; None: all of them."""
         firsts = ("first", "pooled", "last4-mean", "last4-concat")
         return [batch.layout.first_B] if self.head(name).reads in firsts else None
 
@@ -350,10 +350,9 @@ class Model(nn.Module):
             self.eval()
         vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
         for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
-            batch = batch.to(self.device)
+            batch = batch.asking([batch.layout.first_B] if pooling == "first" else None).to(self.device)
             with autocast(self.device, dtype):
-                first = [batch.layout.first_B] if pooling == "first" else None
-                hidden_TD = self.states(batch, first)[-1].float()
+                hidden_TD = self.states(batch)[-1].float()
             vectors[list(batch.examples)] = pool(pooling, hidden_TD, batch.layout).cpu().numpy()
         if was_training:
             self.train()

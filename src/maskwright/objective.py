@@ -58,19 +58,18 @@ Loss = dict[str, Part]
 class Pass:
     """One batch through one model: the hidden states are computed when they are first asked for, and once."""
 
-    def __init__(self, model: Model, batch: Batch, rows: Sequence[Tensor] | None = None) -> None:
-        """rows: of the last hidden state that will be read, as an objective's ``reads`` says; None: all."""
-        self.model, self.batch, self._rows = model, batch, rows
+    def __init__(self, model: Model, batch: Batch) -> None:
+        self.model, self.batch = model, batch
 
     @cached_property
     def states(self) -> list[Tensor]:
         """All hidden states, layers + 1 of (T, D); of a model with a decoder the decoder's."""
-        return self.model.read_states(self.batch, self._rows)
+        return self.model.read_states(self.batch)
 
     @cached_property
     def hidden_TD(self) -> Tensor:
         """(T, D): what heads read; of a model with a decoder the decoder's, over the batch's decoder part."""
-        return self.states[-1] if "states" in self.__dict__ else self.model.hidden(self.batch, self._rows)
+        return self.states[-1] if "states" in self.__dict__ else self.model.hidden(self.batch)
 
     @cached_property
     def pooled_BD(self) -> Tensor:

@@ -100,6 +100,13 @@ def test_a_clock_goes_on_until_the_time_is_up_and_the_fewest_laps_are_done() -> 
     assert Clock(seconds=3, least=1).took(2, 1)
 
 
+def test_laps_that_warm_up_are_taken_and_not_counted() -> None:
+    clock = Clock(seconds=1, least=1, warm=2)
+    assert clock.took(9, 1) and clock.took(9, 1)
+    assert not clock.took(2, 5)
+    assert clock.facts() == {"seconds": 2, "amount": 5, "laps": 1, "median_lap": 2}
+
+
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
     path = tmp_path / "texts.jsonl"

@@ -179,3 +179,32 @@ def test_the_table_of_sts_holds_what_python_scores(
     ):
         code, told = say(capsys, "sts", folder, *tokens)
         assert code == status and said in told, told
+
+
+@pytest.mark.parametrize("verb", ["zero-shot", "mine", "sts", "predict", "evaluate"])
+def test_the_verbs_that_read_many_texts_take_the_device_that_is_named(
+    verb: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = written(tmp_path / "rows.csv", "text,pair,label", *(f"{a},{b},code" for a, b in pairwise(ENGLISH)))
+    scored = written(tmp_path / "scored.tsv", *(f"{at}\t{a}\t{b}" for at, (a, b) in enumerate(pairwise(ENGLISH))))
+    given = {
+        "zero-shot": [
+            folder,
+            rows,
+            "--words.a",
+            "file,true",
+            "--words.b",
+            "false,list",
+            "--template",
+            "{text} [MASK]",
+            "--label",
+            "label",
+        ],
+        "mine": [folder, rows, "--out", tmp_path / "mined.jsonl"],
+        "sts": [folder, scored],
+        "predict": [folder, rows, "--out", tmp_path / "out.jsonl"],
+        "evaluate": [folder, "--data", rows],
+    }
+    monkeypatch.setenv("MASKWRIGHT_DEVICE", "gpu")
+    code, told = say(capsys, verb, *given[verb])
+    assert code == 1 and "MASKWRIGHT_DEVICE is 'gpu', and this machine has" in told

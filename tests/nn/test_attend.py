@@ -7,7 +7,8 @@ from importlib import import_module
 import pytest
 import torch
 
-from maskwright.nn.attend import attend
+from maskwright.errors import ConfigError
+from maskwright.nn.attend import attend, used
 from maskwright.nn.dropout import dropout_key
 from maskwright.nn.layout import Grid, Layout, Ragged
 from maskwright.nn.ragged import attend_runs
@@ -288,6 +289,31 @@ def test_unserved_pairs_are_refused() -> None:
         attend(*given, ragged, Grid(1, 4))
     with pytest.raises(ValueError, match="no attention kernel 'flash'; known"):
         attend(*given, ragged, ragged, kernel="flash")
+
+
+def test_a_kernel_can_be_named_by_hand_for_the_whole_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("maskwright.nn.attend")
+    module._say.cache_clear()
+    monkeypatch.setattr(module, "_used", [])
+    given, layouts = inputs([4], [4])
+    attend(*given, *layouts)
+    monkeypatch.setenv("MASKWRIGHT_ATTENTION", "padded")
+    attend(*given, *layouts)
+    assert used() == ("per-sequence", "padded")
+
+
+def test_a_kernel_named_by_hand_that_is_unknown_or_does_not_serve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, (ragged, _) = inputs([4], [4])
+    monkeypatch.setenv("MASKWRIGHT_ATTENTION", "paded")
+    with pytest.raises(ConfigError, match=r"'paded', and there is no such kernel.*padded.*There are packed, varlen"):
+        attend(*given, ragged, ragged)
+    for name, told in (("packed", "float64, heads 5 wide, on cpu, a window of 2"), ("grid", "takes rectangles")):
+        monkeypatch.setenv("MASKWRIGHT_ATTENTION", name)
+        with pytest.raises(ConfigError, match=told):
+            attend(*given, ragged, ragged, window=2)
+    monkeypatch.setenv("MASKWRIGHT_ATTENTION", "plain")
+    with pytest.raises(ConfigError, match=r"plain takes everything but dropout.*dropout 0\.1"):
+        attend(*given, ragged, ragged, dropout=0.1)
 
 
 def test_every_pair_of_length_is_met_by_both_ragged_kernels() -> None:

@@ -80,7 +80,7 @@ def test_operations_go_by_real_tokens_and_their_sequences(tiny: Callable[..., Mo
     assert operations(model.spec, both, 0.0) == 2 * operations(model.spec, short, 0.0)
     length = int(short.layout.cu[-1])  # type: ignore[union-attr]
     assert operations(model.spec, short, 0.0) == 3 * length * model.spec.flops(length)
-    first = operations(model.spec, both, 0.0, [both.layout.first_B])
+    first = operations(model.spec, both.asking([both.layout.first_B]), 0.0)
     assert operations(model.spec, both, 0.0) - first == 3 * 2 * (length - 1) * 2 * model.spec.stack.spared(length)
     more = operations(model.spec, short, 0.5) - operations(model.spec, short, 0.0)
     assert more == 3 * length * 0.5 * 2 * model.spec.width * model.spec.vocabulary

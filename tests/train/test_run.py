@@ -1,5 +1,6 @@
 """A run that was stopped, or whose files were damaged, ends with the bits of one that never was."""
 
+import importlib
 import json
 import logging
 import math
@@ -21,6 +22,7 @@ from maskwright.corpus.store import Corpus
 from maskwright.errors import CheckpointError, ConfigError, InputError, Stopped, TrainingError
 from maskwright.model import load
 from maskwright.report.log import read_log
+from maskwright.report.numbers import size
 from maskwright.train import loop
 from maskwright.train.pretrain import pretrain
 
@@ -77,6 +79,28 @@ def test_a_run_leaves_a_model_that_loads_and_learnt(whole: Path) -> None:
     assert set(model.net.heads) == {"pooler", "mlm", "nsp"}
     final = load_file(whole / "checkpoints" / "step-00000012" / "net.safetensors")
     assert all(torch.equal(p, final[f"model.{name}"]) for name, p in model.named_parameters())
+
+
+def test_a_run_says_by_what_it_computed_and_how_much_memory_it_took(
+    small_corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("maskwright.nn.attend")
+    module._say.cache_clear()
+    monkeypatch.setattr(module, "_used", [])
+    monkeypatch.setenv("MASKWRIGHT_ATTENTION", "padded")
+    pretrain(config(small_corpus.folder, tmp_path / "run", {"steps": 2, "optimizer_options": {"fused": False}}))
+    told = " ".join(capsys.readouterr().err.split())
+    assert "attention by padded; AdamW (others: MASKWRIGHT_ATTENTION" in told
+    end = read_log(tmp_path / "run" / "log.jsonl")[-1]
+    assert f"memory at the peak: {size(end['peak_memory'])}, libraries included" in told
+
+
+def test_a_model_takes_texts_as_long_as_it_has_positions(small_corpus: Corpus, tmp_path: Path) -> None:
+    pretrain(config(small_corpus.folder, tmp_path / "run", {"steps": 1}, encoder={**ENCODER, "positions": 700}))
+    model = load(tmp_path / "run" / "model")
+    assert model.longest == 700  # its tokenizer came with a limit of 512
+    start, end = (" ".join(f"{word}" for _ in range(600)) for word in ("the", "of"))
+    assert not np.array_equal(model.encode([start]), model.encode([f"{start} {end}"]))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 from maskwright.corpus.store import Corpus
 from maskwright.data.loader import Place
 from maskwright.errors import TrainingError
+from maskwright.nn.stack import Stack
 from maskwright.report.log import read_log
 from maskwright.train import loop
+from maskwright.train.calibrate import copies
 from maskwright.train.pretrain import pretrain
 from maskwright.train.setup import Pretraining
 
@@ -82,6 +84,15 @@ def test_gradient_checkpointing_computes_the_same_bits(small_corpus: Corpus, tmp
             config(small_corpus.folder, tmp_path / name, {"steps": 4, "gradient_checkpointing": on}, encoder=encoder)
         )
     assert weights(tmp_path / "plain", 4) == weights(tmp_path / "again", 4)
+
+
+def test_what_looks_ahead_of_a_run_keeps_as_little_as_the_run(small_corpus: Corpus, tmp_path: Path) -> None:
+    for on in (False, True):
+        given = config(small_corpus.folder, tmp_path / "run", {"gradient_checkpointing": on})
+        parts = Pretraining.of(given)
+        with copies(parts.model, parts.objective, given.train) as (trial, _, _):
+            assert [each.recompute for each in trial.modules() if isinstance(each, Stack)] == [on]
+        assert not any(each.recompute for each in parts.model.modules() if isinstance(each, Stack))
 
 
 def test_steps_that_are_not_finite_are_left_out_as_often_as_allowed_and_their_batches_kept(

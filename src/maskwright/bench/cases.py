@@ -48,6 +48,8 @@ class Case:
     batch: int = 32
     least: int = 8
     """Laps (steps, batches, calls) measured at least, however long they take."""
+    warm: int = 0
+    """Laps before those: taken, and not measured."""
     by: str = "rate"
     """How laps become a number: ``rate`` (amount a second), ``lap`` (mean seconds of one) or ``median`` (of one)."""
     scale: float = 1.0
@@ -89,11 +91,11 @@ _ENCODING = (
 CASES: tuple[Case, ...] = (
     Case("finetune-pairs", "fine-tune MiniLM-L6, pairs", "ex/s", "pairs", "minilm", 128, _training("finetune")),
     Case("finetune-long", "fine-tune MiniLM-L6, long texts", "ex/s", "long", "minilm", 512, _training("finetune")),
-    Case("mlm-mini-128", "MLM step, BERT-mini 128 × 32", "ms", "running", "mini", 128, _training("mlm"), 32, 8, "lap", 1e3),
-    Case("mlm-mini-512", "MLM step, BERT-mini 512 × 16", "ms", "running", "mini", 512, _training("mlm"), 16, 8, "lap", 1e3),
-    Case("mlm-base-128", "MLM step, BERT-base 128 × 16", "ms", "running", "base", 128, _training("mlm"), 16, 8, "lap", 1e3),
+    Case("mlm-mini-128", "MLM step, BERT-mini 128 × 32", "ms", "running", "mini", 128, _training("mlm"), 32, 8, 0, "lap", 1e3),
+    Case("mlm-mini-512", "MLM step, BERT-mini 512 × 16", "ms", "running", "mini", 512, _training("mlm"), 16, 8, 0, "lap", 1e3),
+    Case("mlm-base-128", "MLM step, BERT-base 128 × 16", "ms", "running", "base", 128, _training("mlm"), 16, 8, 0, "lap", 1e3),
     Case("encode", "encode 2,000 sentences", "sentences/s", "sentences", "encoder", 128, _ENCODING, 2_000, 1, cosine=0.9999),
-    Case("single", "one sentence, p50", "ms", "sentences", "encoder", 128, _ENCODING, 1, 100, "median", 1e3, 0.999),
+    Case("single", "one sentence, p50", "ms", "sentences", "encoder", 128, _ENCODING, 1, 100, 0, "median", 1e3, 0.999),
     Case(
         "tokenise",
         "token ids, batches of 32",
@@ -123,7 +125,7 @@ CASES: tuple[Case, ...] = (
         ),
         1,
         3,
-        "median",
+        by="median",
     ),
 )  # fmt: skip
 

@@ -22,9 +22,10 @@ _WARM = "The first call of a process prepares things that no later one needs."
 
 def ours(job: Job) -> Ready:
     """``model.encode``."""
+    from maskwright import machine
     from maskwright.model import load
 
-    return _ready(job, load(job.network).encode)
+    return _ready(job, load(job.network).to(machine.device()).encode)
 
 
 def sentences(job: Job) -> Ready:
@@ -42,7 +43,9 @@ def sentences_bf16(job: Job) -> Ready:
 def _sentences(job: Job, **given: Any) -> Ready:
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(job.network), device="cpu", **given)
+    from maskwright import machine
+
+    model = SentenceTransformer(str(job.network), device=machine.device().type, **given)
     return _ready(job, lambda texts: model.encode(list(texts), show_progress_bar=False))
 
 

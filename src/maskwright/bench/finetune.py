@@ -16,7 +16,7 @@ from maskwright.tasks.rows import Rows
 from maskwright.train.finetune import prepared
 from maskwright.train.world import ALONE
 
-__all__ = ["default", "ours", "tuned"]
+__all__ = ["default", "flash", "ours", "tuned"]
 
 
 def _labels(count: int) -> list[int]:
@@ -58,10 +58,15 @@ def tuned(job: Job) -> Ready:
     return _theirs(job, tuned=True)
 
 
-def _theirs(job: Job, tuned: bool) -> Ready:
+def flash(job: Job) -> Ready:
+    """The same with attention by the flash-attn package, which computes nothing on padding."""
+    return _theirs(job, tuned=True, attention="flash_attention_2")
+
+
+def _theirs(job: Job, tuned: bool, attention: str | None = None) -> Ready:
     import transformers
 
-    net = transformers.AutoModelForSequenceClassification.from_pretrained(job.network)
+    net = transformers.AutoModelForSequenceClassification.from_pretrained(job.network, attn_implementation=attention)
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.network)
     texts = job.rows()
     made = tokenizer(*map(list, zip(*texts, strict=True)), truncation=True, max_length=job.length)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from maskwright import machine
 from maskwright.bench import peer
 from maskwright.bench.own import digest, losses_of, timed_run
 from maskwright.bench.worker import Clock, Job, Ready
@@ -23,7 +24,7 @@ from maskwright.model import load
 from maskwright.text.tokenizer import Tokenizer
 from maskwright.train.setup import make_objective
 
-__all__ = ["default", "ours", "tuned"]
+__all__ = ["compiled", "default", "flash", "ours", "tuned"]
 
 _EVERY = 7
 """For the comparison of losses every seventh token is hidden, so that all sides hide the same."""
@@ -31,8 +32,17 @@ _EVERY = 7
 
 def ours(job: Job) -> Ready:
     """The loop of ``maskwright pretrain --objectives mlm`` on the blocks."""
+    return _ours(job)
+
+
+def compiled(job: Job) -> Ready:
+    """The same with the network given to torch.compile, which the loop itself never does."""
+    return _ours(job, compiled=True)
+
+
+def _ours(job: Job, compiled: bool = False) -> Ready:
     blocks = np.load(job.texts)
-    model = load(job.network)
+    model = load(job.network).to(machine.device())
     tokenizer, objective = model.tokenizer, make_objective("mlm", {})
     objective.prepare(model)
     source = RowsSource([(row,) for row in blocks.tolist()], np.zeros(len(blocks)), tokenizer.frame, "")
@@ -46,6 +56,8 @@ def ours(job: Job) -> Ready:
         "ids": digest(source.sample(plan, n).ids for n in range(len(blocks))),
         "losses": losses_of(model, objective, fixed, train),
     }
+    if compiled:
+        model.net.compile(dynamic=True)
     out = tempfile.TemporaryDirectory()
     run = timed_run(model, objective, loader, train, Path(out.name) / "run")
 
@@ -72,10 +84,15 @@ def tuned(job: Job) -> Ready:
     return _theirs(job, tuned=True)
 
 
-def _theirs(job: Job, tuned: bool) -> Ready:
+def flash(job: Job) -> Ready:
+    """The same with attention by the flash-attn package, which computes nothing on padding."""
+    return _theirs(job, tuned=True, attention="flash_attention_2")
+
+
+def _theirs(job: Job, tuned: bool, attention: str | None = None) -> Ready:
     import transformers
 
-    net = transformers.AutoModelForMaskedLM.from_pretrained(job.network)
+    net = transformers.AutoModelForMaskedLM.from_pretrained(job.network, attn_implementation=attention)
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.network)
     own = Tokenizer.load(job.network)
     frame = own.frame.single

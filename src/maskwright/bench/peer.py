@@ -59,7 +59,8 @@ def trained(
     """Return a training over the batches; ``fixed`` is the batch on which losses are compared."""
     from maskwright.bench.own import digest
 
-    where = torch.device("cpu")
+    where = machine.device()
+    net, fixed = net.to(where), _on(where, fixed)
     context: Any = nullcontext
     if tuned:
         machine.keep_buffers()
@@ -71,14 +72,21 @@ def trained(
     net.train()
 
     def run(clock: Clock) -> None:
-        loader: Any = torch.utils.data.DataLoader(cast(Any, rows), batch_sampler=batches, collate_fn=collate)
+        pinned = where.type == "cuda"  # as its Trainer does
+        loader: Any = torch.utils.data.DataLoader(
+            cast(Any, rows), batch_sampler=batches, collate_fn=collate, pin_memory=pinned
+        )
         for numbers, batch in zip(batches, loader, strict=True):
-            _step(net, batch, optimizer, context)
+            _step(net, _on(where, batch), optimizer, context)
             schedule.step()
             if not clock.lap(sum(sizes[n] for n in numbers)):
                 return
 
     return Ready(run, check)
+
+
+def _on(where: torch.device, batch: Batch) -> Batch:
+    return {name: value.to(where, non_blocking=where.type == "cuda") for name, value in batch.items()}
 
 
 def _step(net: Any, batch: Batch, optimizer: torch.optim.Optimizer, context: Any) -> float:

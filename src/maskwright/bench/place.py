@@ -47,7 +47,10 @@ _SIZES: dict[str, dict[str, int]] = {
     "minilm": {"layers": 6, "width": 384, "heads": 12, "feed_forward": 1536},
     "mini": {"layers": 4, "width": 256, "heads": 4},
     "base": {"layers": 12, "width": 768, "heads": 12},
+    "classifier": {"layers": 12, "width": 768, "heads": 12},
 }
+_CLASSIFY = ("minilm", "classifier")
+"""Networks to fine-tune."""
 Texts = list[tuple[str, ...]]
 
 
@@ -114,18 +117,18 @@ def _read(data: Path | None) -> list[str]:
 
 
 def _network(name: str, tokenizer: Tokenizer, given: Path | None, seed: int) -> Model:
-    if given is not None and name in ("minilm", "encoder"):
+    if given is not None and name in (*_CLASSIFY, "encoder"):
         model = load(given)
     else:
         spec = family_of("bert").new_spec(vocabulary=_VOCABULARY, **_SIZES["minilm" if name == "encoder" else name])
         model = create(spec, tokenizer, seed=seed)
-    heads = {"minilm": ("classify",), "encoder": ()}.get(name, ("mlm",))
-    model.keep_heads(*(["pooler"] if name == "minilm" else []))
+    heads = {**dict.fromkeys(_CLASSIFY, ("classify",)), "encoder": ()}.get(name, ("mlm",))
+    model.keep_heads(*(["pooler"] if name in _CLASSIFY else []))
     with seeded(seed):
         for head in heads:
             model.add_head(head, len(LABELS) if head == "classify" else 0)
-    facts, labels = Classification(LABELS).card() if name == "minilm" else ({"pooling": "mean"}, ())
-    model.card = Card(facts if name in ("minilm", "encoder") else {}, tuple(labels))
+    facts, labels = Classification(LABELS).card() if name in _CLASSIFY else ({"pooling": "mean"}, ())
+    model.card = Card(facts if name in (*_CLASSIFY, "encoder") else {}, tuple(labels))
     return model
 
 

@@ -149,7 +149,8 @@ def _one(settings: Settings, case: Case, side: Side, folder: Path) -> dict[str, 
         "out": str(_vectors(folder, case, side)),
         "kept": str(folder / "kept"),
     }
-    told = {"make": side.make, "seconds": settings.seconds, "least": case.least, "threads": settings.threads}
+    told = {"make": side.make, "seconds": settings.seconds, "threads": settings.threads}
+    told |= {"least": case.least, "warm": case.warm}
     answer, path = folder / "answer.json", folder / "job.json"
     answer.unlink(missing_ok=True)
     path.write_text(json.dumps({**told, "job": job, "answer": str(answer)}), "utf-8")

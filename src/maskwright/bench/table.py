@@ -125,7 +125,7 @@ def shares(record: Record, case: str, side: str = OURS) -> Share | None:
     facts, tops = record["cases"][case], ceilings(record).get("ours", {})
     network = record["networks"].get(facts["network"], {}).get("flops", {}).get(str(facts["length"]))
     # Work on tokens, or on sentences of so many; one alone or none at all is not a matter of products.
-    tokens = {"ex/s": 1.0, "ms": 1.0, "sentences/s": None}.get(facts["unit"], 0.0)
+    tokens = {"ex/s": 1.0, "tok/s": 1.0, "ms": 1.0, "sentences/s": None}.get(facts["unit"], 0.0)
     if network is None or tokens == 0.0 or facts["by"] == "median":
         return None
     texts = record["texts"][f"{facts['texts']}-{facts['length']}"]

@@ -27,6 +27,8 @@ class Clock:
     """Measured at least, unless the work ends before."""
     least: int
     """Laps measured at least."""
+    warm: int = 0
+    """Laps before those: taken, and not measured."""
     laps: list[tuple[float, float]] = field(default_factory=list)
     """(seconds, amount)"""
     _last: float = 0.0
@@ -43,9 +45,12 @@ class Clock:
 
     def took(self, seconds: float, amount: float, now: float | None = None) -> bool:
         """Enter a lap that was timed by other means; say whether to go on."""
+        self._last = time.perf_counter() if now is None else now
+        if self.warm:
+            self.warm -= 1
+            return True
         self.laps.append((seconds, amount))
         self._total += seconds
-        self._last = time.perf_counter() if now is None else now
         return len(self.laps) < self.least or self._total < self.seconds
 
     def facts(self) -> dict[str, float]:
@@ -105,7 +110,7 @@ def main(path: Path) -> None:
     module, _, name = told["make"].partition(":")
     make = getattr(importlib.import_module(f"maskwright.bench.{module}"), name)
     ready = make(Job.of(told["job"]))
-    clock = Clock(told["seconds"], told["least"])
+    clock = Clock(told["seconds"], told["least"], told["warm"])
     clock.start()
     ready.run(clock)
     answer = {**clock.facts(), "check": dict(ready.check)}

@@ -49,9 +49,10 @@ def evaluate(
 
     if (data is None) == (corpus is None):
         raise UsageError("evaluate: give either --data (labelled rows) or --corpus (text)")
+    from maskwright.machine import device
     from maskwright.model import load
 
-    loaded = load(model)
+    loaded = load(model).to(device())
     if corpus is not None:
         from maskwright.train.pretrain import evaluate_on
 

@@ -58,10 +58,11 @@ def mine(
     check_suffix(out)
     pairs = [(first, second) for first, second in read_rows(data, Columns(text, pair)).texts]
     among = None if candidates is None else [one for (one,) in read_rows(candidates, Columns(candidate)).texts]
+    from maskwright.machine import device
     from maskwright.model import load
     from maskwright.tasks.mining import mine_negatives
 
-    found = mine_negatives(load(model), pairs, among, each=each, search=search, share=share)
+    found = mine_negatives(load(model).to(device()), pairs, among, each=each, search=search, share=share)
     if not found:
         raise InputError(f"{data}: no pair has a negative; give more --candidates, or raise --share or --search")
     columns = ("text", "pair", "negative")

@@ -50,7 +50,8 @@ def predict(
         files = DATASETS[dataset].load()
         rows = files.read(data, labelled=False) if data.is_file() else files.rows(data, split)
     from maskwright.evaluation.scores import answers_of
+    from maskwright.machine import device
     from maskwright.model import load
 
-    write_predictions(out, rows, answers_of(load(model), rows))
+    write_predictions(out, rows, answers_of(load(model).to(device()), rows))
     show(f"{len(rows):,} predictions in {out}")

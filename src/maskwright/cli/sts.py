@@ -41,9 +41,10 @@ def sts(
         raise UsageError("sts: name the folder of the tasks, or a file of scored pairs")
     for rows_of in (rows for where in data for files_of in sts_files(where).values() for rows in files_of.values()):
         rows_of.numbers()  # a row that cannot be used is told before anything is computed
+    from maskwright.machine import device
     from maskwright.model import load
 
-    encoder = load(model)
+    encoder = load(model).to(device())
     found = {
         name: score for where in data for name, score in score_sts(encoder, where, pooling=pooling, seed=seed).items()
     }

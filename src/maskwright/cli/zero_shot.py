@@ -64,13 +64,14 @@ def zero_shot(
     if label is not None:
         label_numbers(rows, list(words))
     from maskwright.evaluation.scores import score_answers
+    from maskwright.machine import device
     from maskwright.model import load
     from maskwright.tasks.predictions import write_predictions
     from maskwright.tasks.zero_shot import zero_shot as ask
 
     given = {name: [word for each in several for word in each.split(",")] for name, several in words.items()}
     texts = [row if pair else row[0] for row in rows.texts]
-    answers = ask(load(model), texts, given, template=template, blank=blank, even=even)
+    answers = ask(load(model).to(device()), texts, given, template=template, blank=blank, even=even)
     if label is not None:
         scores = score_answers(rows, answers, list(words), seed=seed)
         show(table(f"{model} on {data}", *score_table(scores)))

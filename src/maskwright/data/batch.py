@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskwright.keys import Key
-from maskwright.nn.layout import Layout, Ragged
+from maskwright.nn.layout import Layout, Ragged, Read, moved
 from maskwright.nn.vocabulary import IGNORED
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
@@ -52,11 +52,18 @@ class Batch:
     """Numbers of the examples in their source, to name a batch that went wrong."""
     decoder: Batch | None = None
     """What a decoder is given beside: as many sequences, with targets of their own."""
+    read: Read | None = None
+    """The tokens whose last hidden state is read; None: all."""
+
+    def asking(self, rows: Sequence[Tensor] | None) -> Batch:
+        """Return the same batch of which only these rows of the last hidden state are read, (M,) int64 each; None: all."""
+        some = rows is not None and isinstance(self.layout, Ragged)
+        return replace(self, read=Read.of(self.layout, rows) if some else None)
 
     @property
     def tokens(self) -> int:
         """Tokens that belong to a sequence, the decoder's too."""
-        own = int(self.layout.cu[-1]) if isinstance(self.layout, Ragged) else len(self.ids_T)
+        own = self.layout.tokens if isinstance(self.layout, Ragged) else len(self.ids_T)
         return own + (self.decoder.tokens if self.decoder else 0)
 
     @property
@@ -65,23 +72,20 @@ class Batch:
         own = {name: target.count for name, target in self.targets.items()}
         return own | (self.decoder.counts if self.decoder else {})
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+    def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on another device."""
         return replace(
             self,
-            ids_T=self.ids_T.to(device, non_blocking=non_blocking),
-            positions_T=self.positions_T.to(device, non_blocking=non_blocking),
-            segments_T=self.segments_T.to(device, non_blocking=non_blocking),
-            layout=self.layout.to(device, non_blocking),
+            ids_T=moved(self.ids_T, device),
+            positions_T=moved(self.positions_T, device),
+            segments_T=moved(self.segments_T, device),
+            layout=self.layout.to(device),
             targets={
-                name: replace(
-                    target,
-                    rows=target.rows.to(device, non_blocking=non_blocking),
-                    labels=target.labels.to(device, non_blocking=non_blocking),
-                )
+                name: replace(target, rows=moved(target.rows, device), labels=moved(target.labels, device))
                 for name, target in self.targets.items()
             },
-            decoder=self.decoder and self.decoder.to(device, non_blocking),
+            decoder=self.decoder and self.decoder.to(device),
+            read=self.read and self.read.to(device),
         )
 
 

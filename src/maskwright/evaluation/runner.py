@@ -88,8 +88,7 @@ def forward_only(model: Model, objective: Objective, batches: Sequence[Batch], d
     sums: dict[str, Sums] = defaultdict(Sums)
     for batch in batches:
         with autocast(model.device, dtype):
-            given = batch.to(model.device)
-            loss = objective(Pass(model, given, objective.reads(model, given)))
+            loss = objective(Pass(model, batch.asking(objective.reads(model, batch)).to(model.device)))
         for name, part in loss.items():
             sums[name].add(part)
     model.train(was_training)
@@ -116,8 +115,7 @@ def logits_of(
     logits: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
     for batch in batches_of(model, rows, batch_tokens, length):
         with autocast(model.device, dtype):
-            given = batch.to(model.device)
-            scores = Pass(model, given, model.reads(head, given)).scores(head)
+            scores = Pass(model, batch.asking(model.reads(head, batch)).to(model.device)).scores(head)
         for number, row in zip(batch.examples, scores.float().cpu().numpy(), strict=True):
             logits[number] = row
     model.train(was_training)

@@ -14,6 +14,7 @@ from maskwright.evaluation.intervals import Interval, bootstrap_each
 from maskwright.evaluation.metrics import metric
 from maskwright.evaluation.runner import logits_of
 from maskwright.evaluation.similar import cosines, score_pairs
+from maskwright.machine import device
 from maskwright.model import Model, load
 from maskwright.tasks import DATASETS, TASKS
 from maskwright.tasks.base import Task
@@ -42,7 +43,7 @@ def evaluate(
     its folder, of which the rows of ``split`` (dev, dev_mismatched …) are scored.  Returns the task's metrics by name.  Raises
     DataError (file, line) for rows that cannot be used and InputError for a model without a task or rows without labels.
     """
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = model if isinstance(model, Model) else load(model).to(device())
     if dataset is not None:
         files: GlueSet = DATASETS[dataset].load()
         rows = files.read(Path(data)) if Path(data).is_file() else files.rows(Path(data), split)
@@ -80,7 +81,7 @@ def predict(model: Model | str | Path, texts: Sequence[str | tuple[str, ...]]) -
     Plain values: ``label`` is the answer (names, a number, or the cosine of a pair), ``probabilities`` are by label name
     where there are classes.  InputError for a model without a task.
     """
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = model if isinstance(model, Model) else load(model).to(device())
     rows = tuple((each,) if isinstance(each, str) else each for each in texts)
     return answers_of(loaded, Rows(rows, None, tuple(range(1, len(rows) + 1)), "texts"))
 

@@ -1,8 +1,9 @@
 """Scaled dot-product attention: the only code that knows how tokens fall into sequences.
 
-``attend`` picks a kernel by name from a small table and says once which one it chose:
+``attend`` picks a kernel by name from a small table; ``MASKWRIGHT_ATTENTION`` names one by hand for the whole process:
 
     packed         Ragged on the CPU, bf16, neither window nor bias: the compiled kernel, where the machine has one
+    varlen         Ragged on CUDA, bf16, no bias: flash attention, which is told where each sequence begins
     per-sequence   Ragged on the CPU: runs of equally long sequences, one fused call a run; no work on padding at all
     padded         Ragged elsewhere: scatter to a rectangle, one fused call, gather
     grid           Grid: one fused call with the key mask
@@ -16,20 +17,34 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import os
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from maskwright.nn.dropout import keep_mask, next_key
+from maskwright.errors import ConfigError, did_you_mean
+from maskwright.nn import packed, varlen
+from maskwright.nn.dropout import next_key
 from maskwright.nn.layout import Grid, Layout, Ragged
-from maskwright.nn.packed import attend_packed, serves
-from maskwright.nn.ragged import attend_runs, unseen
+from maskwright.nn.ragged import attend_runs
+from maskwright.nn.rectangle import attend_grid, attend_padded
 
-__all__ = ["attend"]
+__all__ = ["KERNELS", "attend", "named", "used"]
+
+_END_TO_END = "sequences laid end to end"
+KERNELS = {
+    "packed": f"{_END_TO_END}, in bf16 on a CPU with the compiled kernels, without window or bias, heads 16, 32, 48 … wide",
+    "varlen": f"{_END_TO_END}, in bf16 on a CUDA GPU that has flash attention, without bias, heads 8, 16 … 128 wide",
+    "per-sequence": _END_TO_END,
+    "padded": _END_TO_END,
+    "grid": "rectangles",
+    "plain": "everything but dropout",
+}
+"""What each one takes."""
 
 _log = logging.getLogger(__name__)
+_used: list[str] = []
 
 
 def attend(
@@ -53,9 +68,17 @@ def attend(
     window: a query sees keys at most so many places before or behind its own (equal lengths); None sees all.
     bias: (N, Sq, Sk) added to the scores of every sequence, from its first place on; on a Grid also (B, N, Sq, Sk).
     scale: defaults to 1 / sqrt(H).  dropout: share of the attention weights dropped.  kernel: a name above, else chosen.
-    Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves.
+    Returns (Tq, N, H).  Raises ValueError for a pair that no kernel serves, ConfigError for a named kernel that does not.
     """
-    name = kernel or _choose(q_TNH, q_layout, k_layout, window, bias)
+    if type(q_layout) is not type(k_layout):
+        raise ValueError(
+            f"queries are {type(q_layout).__name__} and keys {type(k_layout).__name__}: use one kind of layout"
+        )
+    name = kernel or named() or _choose(q_TNH, q_layout, window, bias)
+    if name not in KERNELS:
+        raise ValueError(f"no attention kernel {name!r}; known: {', '.join(KERNELS)}")
+    if not _serves(name, q_TNH, q_layout, window, bias, dropout):
+        raise ConfigError(_unfit(name, q_TNH, q_layout, window, bias, dropout))
     if not torch.compiler.is_compiling():
         _say(type(q_layout).__name__, q_TNH.device.type, name)
     if bias is not None:
@@ -66,9 +89,12 @@ def attend(
         case "packed":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
-            packed: Tensor
-            packed, _ = attend_packed(q_TNH, k_TNH, v_TNH, q_layout.cu, k_layout.cu, causal, scale, dropout, key)
-            return packed
+            cu = q_layout.cu, k_layout.cu
+            seen: Tensor = packed.attend_packed(q_TNH, k_TNH, v_TNH, *cu, causal, scale, dropout, key)[0]
+            return seen
+        case "varlen":
+            assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
+            return varlen.attend_varlen(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, scale, dropout)
         case "per-sequence":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
             key = torch.tensor(next_key() if dropout else 0)
@@ -77,123 +103,73 @@ def attend(
             return out
         case "padded":
             assert isinstance(q_layout, Ragged) and isinstance(k_layout, Ragged)
-            return _padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
+            return attend_padded(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
         case "grid":
             assert isinstance(q_layout, Grid) and isinstance(k_layout, Grid)
-            return _grid(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
+            return attend_grid(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale, dropout)
         case "plain":
             return _plain(q_TNH, k_TNH, v_TNH, q_layout, k_layout, causal, window, bias, scale)
-    raise ValueError(f"no attention kernel {name!r}; known: packed, per-sequence, padded, grid, plain")
+    raise AssertionError(name)
+
+
+def named() -> str:
+    """Return the kernel that MASKWRIGHT_ATTENTION names, or nothing; ConfigError for an unknown one."""
+    name = os.environ.get("MASKWRIGHT_ATTENTION", "")
+    if name and name not in KERNELS:
+        raise ConfigError(
+            f"MASKWRIGHT_ATTENTION is {name!r}, and there is no such kernel.{did_you_mean(name, KERNELS)} "
+            f"There are {', '.join(KERNELS)}"
+        )
+    return name
+
+
+# As native.here is: a constant to torch.compile, which must not look at the environment.
+named._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def used() -> tuple[str, ...]:
+    """Return the kernels that this process has computed with so far."""
+    return tuple(dict.fromkeys(_used))
 
 
 @lru_cache(maxsize=64)
 def _say(layout: str, device: str, kernel: str) -> None:
     """Log a choice once."""
     _log.info("attention: %s on %s -> kernel %r", layout, device, kernel)
+    _used.append(kernel)
 
 
-def _choose(q_TNH: Tensor, q_layout: Layout, k_layout: Layout, window: int | None, bias: Tensor | None) -> str:
-    if type(q_layout) is not type(k_layout):
-        raise ValueError(
-            f"queries are {type(q_layout).__name__} and keys {type(k_layout).__name__}: use one kind of layout"
-        )
-    if isinstance(q_layout, Grid):
-        return "grid"
-    if serves(q_TNH, window, bias):
-        return "packed"
+def _choose(q_TNH: Tensor, layout: Layout, window: int | None, bias: Tensor | None) -> str:
+    for name in ("grid", "packed", "varlen"):
+        if _serves(name, q_TNH, layout, window, bias, 0.0):
+            return name
     return "per-sequence" if q_TNH.device.type == "cpu" else "padded"
 
 
-def _places(layout: Ragged) -> Tensor:
-    """(T,) int64: where each token stands in a (B, longest) rectangle."""
-    start = torch.cat([layout.cu, layout.cu[-1:]])[layout.row]
-    return layout.row * layout.longest + torch.arange(len(layout.row), device=start.device) - start
+def _serves(name: str, q_TNH: Tensor, layout: Layout, window: int | None, bias: Tensor | None, dropout: float) -> bool:
+    ragged = isinstance(layout, Ragged)
+    match name:
+        case "packed":
+            return ragged and packed.serves(q_TNH, window, bias)
+        case "varlen":
+            return ragged and varlen.serves(q_TNH, bias)
+        case "grid":
+            return not ragged
+        case "plain":
+            return not dropout
+    return ragged
 
 
-def _padded(
-    q_TNH: Tensor,
-    k_TNH: Tensor,
-    v_TNH: Tensor,
-    q_layout: Ragged,
-    k_layout: Ragged,
-    causal: bool,
-    window: int | None,
-    bias: Tensor | None,
-    scale: float,
-    dropout: float,
-) -> Tensor:
-    batch = q_layout.batch
-    # Tokens of no sequence go to one extra row, which attends to itself and is thrown away.
-    extra = max(0, -(-(len(k_layout.row) - int(k_layout.cu[-1])) // k_layout.longest))
-    extra = max(extra, -(-(len(q_layout.row) - int(q_layout.cu[-1])) // q_layout.longest))
-    q_at, k_at = _places(q_layout), _places(k_layout)
-
-    def spread(x: Tensor, at: Tensor, length: int) -> Tensor:
-        grid = x.new_zeros((batch + extra) * length, *x.shape[1:])
-        return grid.index_copy(0, at, x)
-
-    mask = torch.zeros((batch + extra) * k_layout.longest, dtype=torch.bool, device=k_at.device)
-    mask[k_at] = True
-    q_grid = Grid(batch + extra, q_layout.longest)
-    k_grid = Grid(batch + extra, k_layout.longest, mask.view(batch + extra, k_layout.longest))
-    out = _grid(
-        spread(q_TNH, q_at, q_layout.longest),
-        spread(k_TNH, k_at, k_layout.longest),
-        spread(v_TNH, k_at, k_layout.longest),
-        q_grid,
-        k_grid,
-        causal,
-        window,
-        bias,
-        scale,
-        dropout,
+def _unfit(name: str, q_TNH: Tensor, layout: Layout, window: int | None, bias: Tensor | None, dropout: float) -> str:
+    """Say what a kernel takes and what it was given."""
+    given = [str(q_TNH.dtype).removeprefix("torch."), f"heads {q_TNH.shape[-1]} wide", f"on {q_TNH.device.type}"]
+    given += [f"a window of {window}"] * (window is not None) + ["a bias"] * (bias is not None)
+    given += [f"dropout {dropout:g}"] * bool(dropout)
+    what = _END_TO_END if isinstance(layout, Ragged) else "a rectangle"
+    return (
+        f"attention: the kernel {name} takes {KERNELS[name]}; here are {what}, {', '.join(given)}. "
+        "Name another one by MASKWRIGHT_ATTENTION, or none, and one is chosen"
     )
-    return out[q_at]
-
-
-def _grid(
-    q_TNH: Tensor,
-    k_TNH: Tensor,
-    v_TNH: Tensor,
-    q_layout: Grid,
-    k_layout: Grid,
-    causal: bool,
-    window: int | None,
-    bias: Tensor | None,
-    scale: float,
-    dropout: float,
-) -> Tensor:
-    heads, width = q_TNH.shape[1:]
-
-    def to_BNSH(x: Tensor, layout: Grid) -> Tensor:
-        return x.view(layout.batch, layout.length, heads, width).transpose(1, 2)
-
-    mask = _mask(q_layout, k_layout, causal, window, bias, q_TNH)
-    q, k, v = to_BNSH(q_TNH, q_layout), to_BNSH(k_TNH, k_layout), to_BNSH(v_TNH, k_layout)
-    if dropout:  # SDPA would draw from the global generator; here the mask must be keyed
-        scores = torch.matmul(q, k.transpose(-1, -2)) * scale
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
-        weights = scores.softmax(-1)
-        kept, factor = keep_mask(weights.numel(), dropout, next_key(), weights.device)
-        out_BNSH = torch.matmul(weights * kept.view(weights.shape).to(weights.dtype).mul_(factor), v)
-    else:
-        out_BNSH = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
-    return out_BNSH.transpose(1, 2).reshape(q_layout.batch * q_layout.length, heads, width)
-
-
-def _mask(
-    q_layout: Grid, k_layout: Grid, causal: bool, window: int | None, bias: Tensor | None, like: Tensor
-) -> Tensor | None:
-    """Join padding, what queries may see, causality, window and bias into what SDPA takes: None, a bool mask or one to add."""
-    seen = None if k_layout.key_mask is None else k_layout.key_mask[:, None, None, :]
-    if q_layout.seen is not None:
-        seen = q_layout.seen[:, None] if seen is None else seen & q_layout.seen[:, None]
-    if (hidden := unseen(q_layout.length, k_layout.length, causal, window, like.device)) is not None:
-        seen = ~hidden if seen is None else seen & ~hidden
-    if bias is None or seen is None:
-        return bias if seen is None else seen
-    return bias.masked_fill(~seen, -math.inf)
 
 
 def _plain(

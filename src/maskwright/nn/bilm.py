@@ -52,7 +52,7 @@ class NormedMix(ScalarMix):
 
     def forward(self, states: Sequence[Tensor], layout: Ragged) -> Tensor:
         """L tensors of (T, D) and their layout -> (T, D); tokens of no sequence do not count."""
-        total = int(layout.cu[-1])
+        total = layout.tokens
         normed = []
         for state in states:
             variance, mean = torch.var_mean(state[:total], correction=0)

@@ -18,7 +18,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Grid", "Layout", "Ragged", "Read"]
+from maskwright.machine import widest
+
+__all__ = ["Grid", "Layout", "Ragged", "Read", "moved"]
+
+
+def moved(x: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor of a batch on another device; to CUDA from pinned memory, beside what the GPU is doing."""
+    where = torch.device(device)
+    if x.dtype == torch.float64:
+        x = x.to(widest(where))
+    if x.device.type == "cpu" and where.type == "cuda":
+        return x.pin_memory().to(where, non_blocking=True)
+    return x.to(where)
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,9 @@ class Ragged:
     row: Tensor
     """(T,) int64: the sequence that each token is in (B for tokens behind the last)."""
 
+    tokens: int
+    """Those that belong to a sequence: cu[-1], known without asking the device that cu is on."""
+
     @classmethod
     def of(cls, lengths: list[int], total: int | None = None) -> Ragged:
         """Lay out sequences of the given lengths, followed by ``total - sum(lengths)`` tokens of no sequence."""
@@ -47,7 +62,7 @@ class Ragged:
         row = torch.repeat_interleave(torch.arange(len(lengths)), counts)
         if total is not None and total > len(row):
             row = torch.cat([row, torch.full((total - len(row),), len(lengths))])
-        return cls(cu, max(lengths), row)
+        return cls(cu, max(lengths), row, sum(lengths))
 
     @property
     def batch(self) -> int:
@@ -82,13 +97,9 @@ class Ragged:
         lowest = x_TD.new_full((self.batch + 1, x_TD.shape[-1]), -torch.inf)
         return lowest.scatter_reduce(0, self.row[:, None].expand_as(x_TD), x_TD, "amax")[:-1]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Ragged:
+    def to(self, device: torch.device | str) -> Ragged:
         """Return the same layout on another device."""
-        return Ragged(
-            self.cu.to(device, non_blocking=non_blocking),
-            self.longest,
-            self.row.to(device, non_blocking=non_blocking),
-        )
+        return Ragged(moved(self.cu, device), self.longest, moved(self.row, device), self.tokens)
 
 
 @dataclass(frozen=True)
@@ -134,11 +145,9 @@ class Grid:
             x_BSD = x_BSD.masked_fill(~self.key_mask[..., None], -torch.inf)
         return x_BSD.amax(1)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Grid:
+    def to(self, device: torch.device | str) -> Grid:
         """Return the same layout on another device."""
-        masks = (
-            mask if mask is None else mask.to(device, non_blocking=non_blocking) for mask in (self.key_mask, self.seen)
-        )
+        masks = (None if mask is None else moved(mask, device) for mask in (self.key_mask, self.seen))
         return Grid(self.batch, self.length, *masks)
 
 
@@ -161,10 +170,14 @@ class Read:
         cu = torch.searchsorted(rows_R, layout.cu, out_int32=True)
         row_R, extra = layout.row[rows_R], -len(rows_R) % multiple
         filled = torch.cat([row_R, row_R.new_full((extra,), layout.batch)])
-        longest = int(cu.diff().max())
-        return cls(torch.cat([rows_R, rows_R.new_zeros(extra)]), Ragged(cu, longest, filled))
+        read = Ragged(cu, int(cu.diff().max()), filled, len(rows_R))
+        return cls(torch.cat([rows_R, rows_R.new_zeros(extra)]), read)
 
     def spread(self, x_RD: Tensor, tokens: int) -> Tensor:
         """(R, D) -> (T, D): each row at its token, and zeros elsewhere."""
-        count = int(self.layout.cu[-1])
+        count = self.layout.tokens
         return x_RD.new_zeros(tokens, x_RD.shape[-1]).index_copy(0, self.rows_R[:count], x_RD[:count])
+
+    def to(self, device: torch.device | str) -> Read:
+        """Return the same on another device."""
+        return Read(moved(self.rows_R, device), self.layout.to(device))

@@ -14,7 +14,7 @@ from maskwright.nn.dropout import same_again
 from maskwright.nn.layout import Layout, Read
 from maskwright.nn.past import Past
 
-__all__ = ["Stack", "StackSpec"]
+__all__ = ["Stack", "StackSpec", "keep_little"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +114,10 @@ class Stack(nn.Module):
     def bias(self, positions_T: Tensor, layout: Layout, past: Past | None) -> Tensor | None:
         """What is added to the attention scores of every block; nothing but in architectures that override this."""
         return None
+
+
+def keep_little(module: nn.Module, on: bool) -> None:
+    """Switch gradient checkpointing for every stack in a module."""
+    for each in module.modules():
+        if isinstance(each, Stack):
+            each.recompute = on

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskwright.keys import Stream
+from maskwright.machine import widest
 from maskwright.objective import Part
 
 __all__ = ["Candidates", "draw_classes", "expected", "sampled"]
@@ -43,8 +44,8 @@ def draw_classes(stream: Stream, count: int, vocabulary: int) -> tuple[NDArray[n
 
 
 def expected(classes: Tensor, draws: int, vocabulary: int) -> Tensor:
-    """Return log E(c) of classes, in float64."""
-    classes = classes.double()
+    """Return log E(c) of classes, in float64 where the device has it."""
+    classes = classes.to(widest(classes.device))
     share = ((classes + 2) / (classes + 1)).log() / math.log(vocabulary + 1)
     return (-torch.expm1(draws * torch.log1p(-share))).log()
 

@@ -30,8 +30,8 @@ from maskwright.data.batch import Sample, Stage
 from maskwright.errors import ConfigError
 from maskwright.families import Net, Spec
 from maskwright.keys import Key
+from maskwright.machine import widest
 from maskwright.model import Model, load
-from maskwright.nn.layout import Ragged, Read
 from maskwright.objective import Loss, Objective, Part, Pass, picked
 from maskwright.objectives.mlm import Mlm, MlmConfig
 
@@ -136,8 +136,8 @@ def draw_from(logits_MV: Tensor, draws_M: Tensor) -> Tensor:
     """Draw one class a row from softmax(logits): the first whose cumulative share is above the row's number in [0, 1)."""
     drawn = []
     for logits, draws in zip(torch.split(logits_MV, _ROWS), torch.split(draws_M, _ROWS), strict=True):
-        shares = logits.double().softmax(-1).cumsum(-1)
-        at = torch.searchsorted(shares, (draws.double() * shares[:, -1])[:, None], right=True)
+        shares = logits.to(widest(logits.device)).softmax(-1).cumsum(-1)
+        at = torch.searchsorted(shares, (draws.to(shares) * shares[:, -1])[:, None], right=True)
         drawn.append(at[:, 0].clamp(max=logits.shape[-1] - 1))
     return torch.cat(drawn) if drawn else draws_M.long()
 
@@ -200,7 +200,7 @@ class Rtd(Objective):
         assert self.generator is not None, "prepare was not called"
         batch = run.batch
         hidden, every, draw = (batch.targets[name] for name in ("mlm", "rtd", "rtd.draw"))
-        read = Read.of(batch.layout, [hidden.rows]) if isinstance(batch.layout, Ragged) else None
+        read = batch.asking([hidden.rows]).read
         states_TD = self.generator(batch.ids_T, batch.positions_T, batch.segments_T, batch.layout, read=read)[-1]
         logits_MV = self.generator.heads["mlm"](states_TD[hidden.rows]).float()
 

@@ -72,9 +72,7 @@ class Adversarial(Objective):
         part = clean[self.task.name]
         (gradient_TD,) = torch.autograd.grad(part.sum, embedded_TD, retain_graph=True)
         step_TD = self.size * gradient_TD / _norms(gradient_TD, run.batch).clamp_min(torch.finfo(torch.float32).tiny)
-        moved, _ = _with(
-            embed, Pass(run.model, run.batch, self.reads(run.model, run.batch)), self.task, step_TD.detach()
-        )
+        moved, _ = _with(embed, Pass(run.model, run.batch), self.task, step_TD.detach())
         return clean | {_NAME: Part(moved[self.task.name].sum, part.count)}
 
 

@@ -53,7 +53,7 @@ class Similarity(Objective):
 
     def vectors(self, run: Pass) -> Tensor:
         """Return (B, K, D): the vectors of each row's sequences."""
-        states = run.model.states(run.batch, self.reads(run.model, run.batch))
+        states = run.model.states(run.batch)
         pooled = pool(self.pooling, states[-1].float(), run.batch.layout)
         return pooled.view(len(run.batch.examples), -1, pooled.shape[-1])
 

@@ -93,7 +93,7 @@ def cloze_shares(
         numbers = plan.examples(step)
         batch = collate([source.sample(plan, int(n)) for n in numbers], Key(0)).to(model.device)
         masks = torch.nonzero(batch.ids_T == tokenizer.mask_id).flatten()
-        scores_BW = head(model.hidden(batch, [masks])[masks]).double()[:, flat].softmax(-1).cpu().numpy()
+        scores_BW = head(model.hidden(batch.asking([masks]))[masks])[:, flat].cpu().double().softmax(-1).numpy()
         for label, (a, b) in enumerate(itertools.pairwise(ends)):
             # The mean, not the sum: a label is no likelier for having more words.
             shares[numbers, label] = scores_BW[:, a:b].mean(-1)

@@ -264,6 +264,12 @@ class Tokenizer:
             raise InputError(f"text/tokenizer: no piece {piece!r} among {self.vocab_size:,}.{hint}")
         return number
 
+    def cut_at(self, max_length: int) -> Tokenizer:
+        """Return the same tokenizer with another longest sequence."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, max_length=max_length)
+        return other
+
     def __getstate__(self) -> tuple[str, int]:
         return self._whole.to_str(), self.max_length
 

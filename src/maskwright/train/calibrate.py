@@ -17,6 +17,7 @@ from maskwright import machine
 from maskwright.config import TrainConfig
 from maskwright.data.loader import Loader, Place
 from maskwright.model import Model
+from maskwright.nn.stack import keep_little
 from maskwright.objective import Objective
 from maskwright.train.optim import make_optimizer
 from maskwright.train.step import backward, update
@@ -30,11 +31,18 @@ _SHARE, _WARM, _MOST = 0.04, 3, 60
 
 
 @contextmanager
-def copies(model: Model, objective: Objective) -> Iterator[tuple[Model, Objective, torch.nn.Module]]:
-    """Yield copies to try things on, in training mode: the model, the objective, and both as one module."""
+def copies(
+    model: Model, objective: Objective, train: TrainConfig
+) -> Iterator[tuple[Model, Objective, torch.nn.Module]]:
+    """Yield copies to try things on, in training mode and keeping as much as the run will.
+
+    The model, the objective, and both as one module.
+    """
     machine.keep_buffers()
     trial, loss = copy.deepcopy((model, objective))
-    yield trial.train(), loss.train(), torch.nn.ModuleDict({"model": trial, "objective": loss})
+    whole = torch.nn.ModuleDict({"model": trial, "objective": loss})
+    keep_little(whole, train.gradient_checkpointing)
+    yield trial.train(), loss.train(), whole
 
 
 def step_times(
@@ -46,7 +54,7 @@ def step_times(
     world: World = ALONE,
 ) -> list[float]:
     """Take steps on copies for about ``seconds`` and return how long each took, the first few left out."""
-    with copies(model, objective) as (trial, loss, whole):
+    with copies(model, objective, train) as (trial, loss, whole):
         optimizer, parameters = make_optimizer(whole, train), list(whole.parameters())
         dtype = machine.precision(train.precision, model.device)
         times: list[float] = []

@@ -55,11 +55,11 @@ def coupled_backward(
     if world.size == 1 and len(batches) == 1:
         return backward(model, objective, batches, seed=seed, step=step, dtype=dtype)
     coupled = cast(Coupled, objective)
-    batches = [batch.to(model.device, non_blocking=True) for batch in batches]
+    batches = [batch.asking(objective.reads(model, batch)).to(model.device) for batch in batches]
 
     def vectors(micro: int) -> Tensor:
         with dropout_key(seed, step, micro, world.rank), autocast(model.device, dtype):
-            return coupled.vectors(Pass(model, batches[micro], objective.reads(model, batches[micro]))).float()
+            return coupled.vectors(Pass(model, batches[micro])).float()
 
     with torch.no_grad():
         mine = [vectors(micro) for micro in range(len(batches))]

@@ -60,7 +60,7 @@ def find_lr(model: Model, objective: Objective, loader: Loader, train: TrainConf
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    with copies(model, objective) as (trial, loss, whole):
+    with copies(model, objective, train) as (trial, loss, whole):
         optimizer, parameters = make_optimizer(whole, train), list(whole.parameters())
         dtype = machine.precision(train.precision, model.device)
         for step, data in zip(range(steps), loader.steps(Place()), strict=False):

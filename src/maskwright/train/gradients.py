@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from maskwright.machine import widest
 from maskwright.objective import Loss
 from maskwright.train.world import World
 
@@ -44,7 +45,7 @@ class Gradients:
             world.add_up(self._parameters)
             self._of[name] = [p.grad for p in self._parameters]
             counted = [p.grad for p in self._parameters if p.grad is not None and id(p) in chosen]
-            norms[name] = float(sum(g.double().square().sum() for g in counted))
+            norms[name] = float(sum(g.to(widest(g.device)).square().sum() for g in counted))
         return norms
 
     def join(self, weights: Mapping[str, float]) -> None:

@@ -31,9 +31,11 @@ from maskwright.data.loader import Loader, Place, StepData
 from maskwright.errors import CheckpointError, InputError, Stopped, TrainingError
 from maskwright.evaluation.runner import Taken
 from maskwright.model import Model
-from maskwright.nn.stack import Stack
+from maskwright.nn.attend import used
+from maskwright.nn.stack import keep_little
 from maskwright.objective import Objective
 from maskwright.report.log import RunLog, read_log
+from maskwright.report.numbers import size
 from maskwright.report.terminal import Live
 from maskwright.train.average import Average
 from maskwright.train.bad import save_bad
@@ -94,9 +96,7 @@ class Run:
     def __post_init__(self) -> None:
         self._whole = torch.nn.ModuleDict({"model": self.model, "objective": self.objective})
         self.world.same_weights(self._whole)
-        for module in self._whole.modules():
-            if isinstance(module, Stack):
-                module.recompute = self.config.gradient_checkpointing
+        keep_little(self._whole, self.config.gradient_checkpointing)
         self._parameters = [p for p in self._whole.parameters() if p.requires_grad]
         self._optimizer = make_optimizer(self._whole, self.config)
         self._average = None if self.config.ema is None else Average(self._parameters, self.config.ema)
@@ -127,6 +127,7 @@ class Run:
         began = time.monotonic()
         self.model.train()
         self.objective.train()
+        first = step
         with stopper() as stop, machine.frozen_garbage(), self._live() as live:
             live.note(machine.choice(self.model.device, self._dtype, self.config.precision))
             if self.model.device.type == "cpu" and self._dtype == torch.bfloat16 and not native.here():
@@ -135,6 +136,8 @@ class Run:
                 if step >= self.steps or self._out_of_patience:
                     break
                 self._take(data, step, live, began)
+                if step == first:
+                    live.note(self._ways())
                 step, place = step + 1, data.next
                 last = step == self.steps
                 if self.evaluate is not None and (step % every == 0 or last):
@@ -148,13 +151,21 @@ class Run:
                     self._leave(stopped, step)
                 if last:
                     break
+            peak = machine.peak_memory(self.model.device)
+            live.note(f"memory at the peak: {size(peak)}, libraries included")
         seconds = time.monotonic() - began
         reason = f"no better evaluation for {self._waited} times" if self._out_of_patience else "finished"
-        self._write("end", reason=reason, seconds=seconds)
+        self._write("end", reason=reason, seconds=seconds, peak_memory=peak)
         self._log.close()
         if self._average is not None:
             self._average.swap()
         return Finished(step, reason, seconds, self._best)
+
+    def _ways(self) -> str:
+        """Say by what a step was computed, and how to name something else."""
+        fused = ", fused" if self._optimizer.defaults.get("fused") else ""
+        ways = [f"attention by {' and '.join(used())}"] * bool(used()) + [type(self._optimizer).__name__ + fused]
+        return f"{'; '.join(ways)}  (others: MASKWRIGHT_ATTENTION, --train.optimizer, --train.optimizer-options.fused false)"
 
     def _live(self) -> Live:
         return Live(self.steps, self.label, out=None if self.world.first else Console(quiet=True))

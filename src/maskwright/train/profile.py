@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from maskwright import machine
@@ -31,7 +30,7 @@ from maskwright.data.batch import Batch
 from maskwright.data.loader import Loader, Place
 from maskwright.families import Spec
 from maskwright.model import Model
-from maskwright.nn.layout import Ragged, Read
+from maskwright.nn.layout import Ragged
 from maskwright.objective import Objective
 from maskwright.report.files import write_atomic
 from maskwright.report.numbers import rate, share
@@ -154,17 +153,17 @@ def sums(events: Sequence[Any], total: float, device: bool = False) -> tuple[dic
     return groups, names
 
 
-def operations(spec: Spec, batch: Batch, share: float, rows: Sequence[Tensor] | None = None) -> float:
+def operations(spec: Spec, batch: Batch, share: float) -> float:
     """Return the operations of a training step on a batch's real tokens: three times those of the forward pass.
 
-    share: of the tokens at which a vocabulary is scored; rows: the tokens whose last state is computed, None: all.  Small heads
-    are not counted.
+    share: of the tokens at which a vocabulary is scored.  Tokens that are not read spare most of the last layer.  Small heads are
+    not counted.
     """
     layout = batch.layout
     lengths = layout.cu.diff().tolist() if isinstance(layout, Ragged) else [layout.length] * layout.batch
     layers = sum(length * spec.flops(length) for length in lengths if length)
-    if rows is not None and isinstance(layout, Ragged):
-        read = Read.of(layout, rows).layout.cu.diff().tolist()
+    if batch.read is not None:
+        read = batch.read.layout.cu.diff().tolist()
         layers -= sum(
             2 * (length - some) * spec.stack.spared(length) for length, some in zip(lengths, read, strict=True)
         )
@@ -175,7 +174,7 @@ def profile_steps(model: Model, objective: Objective, loader: Loader, train: Tra
     """Look at ``steps`` steps on copies; nothing of the model changes."""
     learn = coupled_backward if objective.couples else backward
     where, dtype = model.device, machine.precision(train.precision, model.device)
-    with copies(model, objective) as (trial, loss, whole):
+    with copies(model, objective, train) as (trial, loss, whole):
         optimizer, parameters = make_optimizer(whole, train), list(whole.parameters())
         data = enumerate(loader.steps(Place()))
         seen: list[Batch] = []
@@ -196,10 +195,9 @@ def profile_steps(model: Model, objective: Objective, loader: Loader, train: Tra
         take(_WARM)
         seen.clear()
         plain = take(steps)
-        flops = sum(
-            operations(model.spec, batch, scored, objective.reads(model, batch) if model.net.narrows else None)
-            for batch in seen
-        )
+        if model.net.narrows:
+            seen = [batch.asking(objective.reads(model, batch)) for batch in seen]
+        flops = sum(operations(model.spec, batch, scored) for batch in seen)
         tokens = sum(batch.tokens for batch in seen)
         gpu = where.type == "cuda"
         with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * gpu], acc_events=True) as found:

@@ -103,6 +103,8 @@ class Pretraining:
             if family.tokens == "characters":
                 words = _words_of(corpus)
                 tokenizer, column = CharacterTokenizer(words=words), corpus.tokens(words)
+            else:  # a corpus knows no limit, and the model's folder must not keep whatever its tokenizer came with
+                tokenizer = tokenizer.cut_at(size.positions)
             spec = family.new_spec(
                 vocabulary=tokenizer.vocab_size,
                 width=size.width,

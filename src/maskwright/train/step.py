@@ -53,8 +53,7 @@ def backward(
         bad = ""
         for micro, batch in enumerate(batches):
             with dropout_key(seed, step, micro, world.rank):
-                given = batch.to(model.device, non_blocking=True)
-                run = Pass(model, given, objective.reads(model, given))
+                run = Pass(model, batch.asking(objective.reads(model, batch)).to(model.device))
                 bad = _add(run, objective, sums, dtype, act) or bad
         found = world.gather((dict(sums), bad))
         if first := next((text for _, text in found if text), None):
@@ -107,11 +106,12 @@ def _add(
     bad = ""
     with autocast(run.model.device, dtype):
         loss = objective(run)
+    act(loss)
+    # Only now are numbers asked for: a GPU has the backward pass to do while this waits for them.
     for name, part in loss.items():
         sums[name].add(part)
         if not math.isfinite(value := float(part.sum.detach())):
             bad = bad or f"the {name} loss is {value}, on examples {_some(run.batch.examples)}"
-    act(loss)
     return bad
 
 

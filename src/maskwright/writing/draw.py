@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from maskwright.keys import Key
+from maskwright.machine import widest
 from maskwright.writing.decoder import Decoder
 
 __all__ = ["Line", "drawn", "follow", "likeliest", "narrowed"]
@@ -54,11 +55,11 @@ def drawn(
     """Return a function that draws each sequence's next token, by the sequence's key and the step."""
 
     def pick(scores_BV: Tensor, step: int) -> Tensor:
-        shares_BV = narrowed(scores_BV / temperature, top_k=top_k, top_p=top_p).double().softmax(-1)
+        shares_BV = narrowed(scores_BV / temperature, top_k=top_k, top_p=top_p).to(widest(scores_BV.device)).softmax(-1)
         # The likeliest first, so that what a number in [0, 1) means hardly changes where scores differ by rounding.
         shares_BV, order_BV = shares_BV.sort(dim=-1, descending=True, stable=True)
         numbers = [key.stream(f"generate.{step}").uniform() for key in keys]
-        at_B = torch.tensor(numbers, dtype=torch.float64, device=shares_BV.device)
+        at_B = torch.tensor(numbers, dtype=shares_BV.dtype, device=shares_BV.device)
         passed_BV = shares_BV.cumsum(-1) <= at_B[:, None] * shares_BV.sum(-1, keepdim=True)
         return order_BV.gather(1, passed_BV.sum(-1, keepdim=True).clamp(max=shares_BV.shape[-1] - 1))[:, 0]
 
