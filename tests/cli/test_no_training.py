@@ -175,7 +175,7 @@ def test_the_table_of_sts_holds_what_python_scores(
             1,
             "bad.tsv, line 2: the label 'much' is not a number",
         ),
-        ([written(tmp_path / "cut.tsv", "1\ta\tb", "2\ta")], 1, "cut.tsv, line 2: no column 2"),
+        ([written(tmp_path / "cut.tsv", "1\ta\tb", "2\ta")], 1, "cut.tsv, line 2: 2 fields, and 1 to 3 must be"),
     ):
         code, told = say(capsys, "sts", folder, *tokens)
         assert code == status and said in told, told

@@ -51,7 +51,14 @@ def test_mistakes_are_told_in_one_sentence(tmp_path: Path, capsys: pytest.Captur
     for extra, said in (
         (["--loss", "tripplet"], "no similarity loss 'tripplet'. Did you mean 'triplet'?"),
         ([], "pair: the loss 'in-batch' needs it; name the column"),
-        (["--loss", "simcse", "--text", "txt"], "rows.tsv, line 2: no column 'txt' (columns: text, pair, label)."),
+        (
+            ["--loss", "simcse", "--text", "txt"],
+            "rows.tsv, line 2: no column 'txt' (columns: text, pair, label). Did you mean 'text'? Name the right one with --text",
+        ),
+        (
+            ["--pair", "pair", "--dev", tmp_path / "rows.tsv", "--dev-text", "first"],
+            "Name the right one with --dev-text",
+        ),
         (["--pooling", "men"], "field 'pooling': input should be 'mean', 'first' or 'max', not 'men'"),
         (["--length", "3"], "field 'length': input should be greater than or equal to 8"),
     ):

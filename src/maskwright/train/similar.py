@@ -50,11 +50,8 @@ def train_similarity(config: SimilarityConfig, *, resume: bool = False, command:
     CheckpointError for the model folder, and what ``Run.train`` raises.
     """
     rows = read_examples(config)
-    dev = (
-        None
-        if config.dev is None
-        else read_rows(config.dev, Columns(config.dev_text, config.dev_pair, config.dev_label))
-    )
+    columns = Columns(config.dev_text, config.dev_pair, config.dev_label, ("dev-text", "dev-pair", "dev-label"))
+    dev = None if config.dev is None else read_rows(config.dev, columns)
     return train_similarity_rows(load(config.model), rows, dev, config, resume=resume, command=command)
 
 
