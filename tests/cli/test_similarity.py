@@ -42,7 +42,10 @@ def test_a_model_is_trained_evaluated_and_asked(
     cosine = vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1])
     assert rows[0]["label"] == pytest.approx(cosine, abs=1e-6)
     code, told = say(capsys, "evaluate", out / "model", "--data", data)
-    assert code == 1 and "row 0 has 1 text where two are compared; name the second column with --pair" in told
+    assert (
+        code == 1
+        and "rows.tsv, line 2: one text, and this model was trained on pairs; give rows of two (--pair names" in told
+    )
 
 
 def test_mistakes_are_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,6 +152,7 @@ def test_glue_s_files_hold_the_published_numbers_of_rows(
     ("name", "content", "reads"),
     [
         ("a.csv", "a warm and funny little film,pos\nbad,neg\n", "a warm and funny little film, pos"),
+        ("a.csv", "A warm film.,pos\nBad.,neg\n", "A warm film., pos"),
         ("a.tsv", "1\tgood\n0\tbad\n", "1, good"),
         ("a.tsv", "正面\t房间很大，也很干净\n负面\t很吵\n", "正面, 房间很大，也很干净"),
         ("a.tsv", f"{'x' * 90}\tpos\nbad\tneg\n", f"{'x' * 40}…, pos"),

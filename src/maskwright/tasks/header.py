@@ -14,7 +14,7 @@ __all__ = ["header_is_data", "no_column", "number_in"]
 
 _SHOWN, _LONG = 12, 40
 """Columns that are shown, and characters of each."""
-_SENTENCE = re.compile("[，。！？；]|[.!?] ")
+_SENTENCE = re.compile("[，。！？；]|[.!?] | .*[.!]$")
 
 
 def no_column(row: Mapping[str | int, object], column: str | int, path: Path, option: str = "") -> str:

@@ -268,7 +268,7 @@ def _finetune(
         task.temperature = fit_temperature(logits, task.targets(dev_rows).astype(np.int64))
     facts, labels = task.card()
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
-    model.card = Card({**facts, "length": config.length}, tuple(labels), history)
+    model.card = Card({**facts, "length": config.length, "texts": len(train_rows.texts[0])}, tuple(labels), history)
     if world.first:
         model.save(config.out / "model")
         beside = baselines(task, train_rows, dev_rows, train.seed) if config.baseline else {}
