@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +65,12 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of texts and labels, wherever they came from."""
+        content = json.dumps([self.texts, self.labels], ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     def numbers(self) -> list[float]:
         """Read the labels as numbers; DataError names the first that is none."""
