@@ -98,7 +98,7 @@ def test_a_cloze_that_cannot_be_asked_is_told_in_one_sentence(
         ([*words, "--out", "a.txt"], 1, "a.txt: rows are written as .jsonl or .csv"),
         ([*words, "--out", "a.csv", "--pair", "label"], 1, "name the second text's column where it holds {pair}"),
         ([*words, "--out", "a.csv", "--even", "--blank", "x"], 1, "even: blank says already"),
-        (["--words.code", "xylophone", "--words.logic", "true", "--out", "a.csv"], 1, "take a word of one piece"),
+        (["--words.code", "飛", "--words.logic", "true", "--out", "a.csv"], 1, "take another word"),
         (["--out", "a.csv"], 2, "words"),
     ):
         code, told = say(capsys, "zero-shot", folder, data, *tokens)
