@@ -328,6 +328,14 @@ def test_a_configuration_that_is_too_big_or_nested_too_deep_is_refused(foreign: 
         load(foreign)
 
 
+def test_of_the_folder_of_a_run_its_model_is_named(saved: Path) -> None:
+    assert saved.name == "model"
+    with pytest.raises(
+        CheckpointError, match=rf"{saved.parent}: the folder of a run, and no model; give the model in it, {saved}"
+    ):
+        load(saved.parent)
+
+
 def test_a_file_or_somebody_s_folder_in_the_way_is_left_alone(tiny: Callable[..., Model], tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter-1.tex").write_text("years of work")

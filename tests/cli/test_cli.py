@@ -42,6 +42,8 @@ def test_every_verb_is_there_and_has_a_summary() -> None:
     ("tokens", "code", "told"),
     [
         (["pretrian"], 2, 'Did you mean "pretrain"'),
+        (["pretrian"], 2, "(maskwright --help lists what there is)"),
+        (["finetune", "--data", "x.csv"], 2, "(maskwright finetune --help lists what there is)"),
         (["pretrain", "--corpus", "c", "--out", "o", "--train.lrr", "3"], 2, "Did you mean --train.lr?"),
         (
             ["pretrain", "--corpus", "c", "--out", "o", "--train.lr", "-3"],

@@ -42,7 +42,10 @@ def test_a_model_is_trained_evaluated_and_asked(
     cosine = vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1])
     assert rows[0]["label"] == pytest.approx(cosine, abs=1e-6)
     code, told = say(capsys, "evaluate", out / "model", "--data", data)
-    assert code == 1 and "row 0 has 1 text where two are compared; name the second column with --pair" in told
+    assert (
+        code == 1
+        and "rows.tsv, line 2: one text, and this model was trained on pairs; give rows of two (--pair names" in told
+    )
 
 
 def test_mistakes_are_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +54,14 @@ def test_mistakes_are_told_in_one_sentence(tmp_path: Path, capsys: pytest.Captur
     for extra, said in (
         (["--loss", "tripplet"], "no similarity loss 'tripplet'. Did you mean 'triplet'?"),
         ([], "pair: the loss 'in-batch' needs it; name the column"),
-        (["--loss", "simcse", "--text", "txt"], "rows.tsv, line 2: no column 'txt' (columns: text, pair, label)."),
+        (
+            ["--loss", "simcse", "--text", "txt"],
+            "rows.tsv, line 2: no column 'txt' (columns: text, pair, label). Did you mean 'text'? Name the right one with --text",
+        ),
+        (
+            ["--pair", "pair", "--dev", tmp_path / "rows.tsv", "--dev-text", "first"],
+            "Name the right one with --dev-text",
+        ),
         (["--pooling", "men"], "field 'pooling': input should be 'mean', 'first' or 'max', not 'men'"),
         (["--length", "3"], "field 'length': input should be greater than or equal to 8"),
     ):

@@ -47,7 +47,7 @@ def test_the_two_ways_of_scoring_a_year_are_told_apart(tmp_path: Path, monkeypat
 
 def test_bad_files_are_refused_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("1\ta\tb\n2\ta\n")
-    with pytest.raises(DataError, match=r"a\.tsv, line 2: no column 2"):
+    with pytest.raises(DataError, match=r"a\.tsv, line 2: 2 fields, and 1 to 3 must be score, text and text"):
         read_sts(tmp_path / "a.tsv")
     (tmp_path / "b.tsv").write_text("\ta\tb\n")
     with pytest.raises(InputError, match="no scored pairs"):

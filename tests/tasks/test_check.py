@@ -123,6 +123,14 @@ def test_lengths_and_unknown_pieces_are_those_of_the_model(tmp_path: Path, tiny:
     facts = {found.name: found.fact for found in report.findings}
     assert facts["long rows"].startswith("50.0 % of train are longer than 20 tokens")
     assert "unknown to the model (lines 3," in facts["unknown pieces"]
+    most = write(tmp_path, "b.tsv", "text\tlabel\n" + f"{'return ' * 200}\tpos\nopen\tneg\n" * 5)
+    for path, length, remedy in (
+        (tmp_path / "a.tsv", 20, f"--length {tokens.lengths.max()} reads 99 % whole"),
+        (most, 20, "--length 128, which is the model's limit"),
+        (most, 128, "cut texts into passages, or take a model that reads more than 128 tokens"),
+    ):
+        found = check_data(path, task="classify", model=tmp_path / "model", length=length).findings
+        assert [f.remedy for f in found if f.name == "long rows"] == [remedy]
     longer = check_data(tmp_path / "a.tsv", task="classify", model=tmp_path / "model", length=500)
     assert "--length 500 is more than the 128 tokens that the model takes" in [f.fact for f in longer.findings]
 

@@ -62,7 +62,7 @@ def test_one_column_a_list_and_a_column_each_say_the_same(tmp_path: Path) -> Non
         (",a", "label", r"line 3: column 'text' is empty"),
         ("x,2", "label,text", r"line 2: column 'label' holds 'a' where 1 or 0 was expected"),
         ("x,a", "labels", r"line 2: no column 'labels' \(columns: text, label\)\. Did you mean 'label'\?"),
-        ("x,a", "label2,text", r"line 2: no column 'label2'"),
+        ("x,a", "label2,text", r"line 2: no column 'label2' .* with --label$"),
         ('x,"a,b"', "label", r"line 3: the label 'a,b' has a comma in it"),
         ("x,d", "label", r"line 3: unknown label 'd'\. Known: 'a', 'b'"),
     ],

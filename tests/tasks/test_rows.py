@@ -55,7 +55,7 @@ def test_numbers_in_jsonl_are_labels_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "line", "said"),
     [
-        ("a.tsv", "label\ttxet\npos\tgood\n", 2, r"no column 'text' \(columns: label, txet\)\. Did you mean 'txet'\?"),
+        ("a.tsv", "label\ttxet\npos\tgood\n", 2, r"no column 'text' \(columns: label, txet\)\. Did you mean 'txet'\? Name the right one with --text$"),
         ("a.csv", "label,text\npos\n", 2, "1 fields where the header names 2"),
         ("a.tsv", "label\ttext\npos\tgood\nneg\n", 3, "1 fields where the header names 2"),
         ("a.tsv", "label\ttext\npos\t  \n", 2, "column 'text' is empty"),
@@ -70,7 +70,8 @@ def test_numbers_in_jsonl_are_labels_too(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": ["a"], "label": "b"}\n', 1, r"column 'text' holds \['a'\] where a text was expected"),
         ("a.jsonl", '{"text": null, "label": "b"}\n', 1, "column 'text' holds None"),
         ("a.jsonl", '{"text": "a", "label": true}\n', 1, "column 'label' holds True"),
-        ("a.jsonl", '{"text": "a"}\n', 1, r"no column 'label' \(columns: text\)"),
+        ("a.jsonl", '{"text": "a"}\n', 1, r"no column 'label' \(columns: text\)\. Name the right one with --label$"),
+        ("a.jsonl", '{"3": "a", "label": "b"}\n', 1, r"no column 'text' \(columns: 3, label\)"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_used_is_refused_with_file_and_line(
@@ -145,6 +146,41 @@ def test_glue_s_files_hold_the_published_numbers_of_rows(
         assert rows.labels.count(share[0]) == share[1]
     else:
         assert min(rows.numbers()) >= 0 and max(rows.numbers()) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reads"),
+    [
+        ("a.csv", "a warm and funny little film,pos\nbad,neg\n", "a warm and funny little film, pos"),
+        ("a.csv", "A warm film.,pos\nBad.,neg\n", "A warm film., pos"),
+        ("a.tsv", "1\tgood\n0\tbad\n", "1, good"),
+        ("a.tsv", "正面\t房间很大，也很干净\n负面\t很吵\n", "正面, 房间很大，也很干净"),
+        ("a.tsv", f"{'x' * 90}\tpos\nbad\tneg\n", f"{'x' * 40}…, pos"),
+    ],
+)
+def test_of_a_file_without_names_of_columns_its_first_line_is_shown(
+    tmp_path: Path, name: str, content: str, reads: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        read_rows(write(tmp_path, name, content), LABELLED)
+    said = "no column 'text': the first line must name the columns, and it reads "
+    assert str(error.value).endswith(f"{said}{reads}. Put a line of names above it")
+
+
+def test_the_option_is_the_one_that_names_the_column(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "label\ttext\npos\tgood\n")
+    for columns, option in (
+        (Columns("text", "other"), "--pair"),
+        (Columns("text", None, "gold"), "--label"),
+        (Columns("other", options=("candidate",)), "--candidate"),
+    ):
+        with pytest.raises(DataError, match=rf"no column .* \(columns: label, text\)\..* with {option}$"):
+            read_rows(path, columns)
+    with pytest.raises(DataError, match=r"no column 'sentence' \(columns: label, text\)\.$"):
+        SST2.read(path)  # its columns are known: no option names them
+    many = write(tmp_path, "b.tsv", "\t".join(f"c{n}" for n in range(50)) + "\n" + "x\t" * 49 + "x\n")
+    with pytest.raises(DataError, match=r"c10, c11 …\)"):
+        read_rows(many, LABELLED)
 
 
 def test_glue_s_files_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What every task must keep, over the registry: it learns, its answers survive the folder, its metric is the known one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from maskwright.config import FinetuneConfig
 from maskwright.errors import ConfigError, DataError, InputError
 from maskwright.evaluation.metrics import headline, metric
 from maskwright.evaluation.runner import logits_of
+from maskwright.evaluation.scores import evaluate, predict
 from maskwright.model import Model, load
 from maskwright.report.log import read_log
 from maskwright.tasks import DATASETS, TASKS
@@ -175,6 +177,36 @@ def test_a_dev_label_that_training_never_saw_is_refused_with_its_line(given: Fin
     (tmp_path / "dev.tsv").write_text("text\tlabel\nopen it\tverb\nnicely\tadverb\n")
     with pytest.raises(DataError, match=r"dev\.tsv, line 3: unknown label 'adverb'"):
         finetune(given.model_copy(update={"dev": tmp_path / "dev.tsv"}))
+
+
+@pytest.mark.parametrize("pair", [None, "other"])
+def test_a_model_of_single_texts_refuses_pairs_and_one_of_pairs_single_texts(
+    given: FinetuneConfig, tmp_path: Path, pair: str | None
+) -> None:
+    assert given.data is not None
+    data = tmp_path / "both.tsv"
+    first, *lines = given.data.read_text().splitlines()
+    data.write_text("\n".join([f"{first}\tother", *(f"{line}\tthe file" for line in lines)]) + "\n")
+    few = {"data": data, "dev": data, "pair": pair, "train": given.train.model_copy(update={"steps": 1})}
+    folder = finetune(given.model_copy(update=few)).folder / "model"
+    said = (
+        "one text, and this model was trained on pairs" if pair else "two texts, and this model was trained on single"
+    )
+    assert evaluate(folder, data, pair=pair)
+    with pytest.raises(DataError, match=rf"both\.tsv, line 2: {said}"):
+        evaluate(folder, data, pair=None if pair else "other")
+    texts = ["open the file", ("open the file", "the file")]
+    fits, not_so = (texts[1], texts[0]) if pair else texts
+    assert predict(folder, [fits])
+    with pytest.raises(DataError, match=f"texts, line 2: {said}"):
+        predict(folder, [fits, not_so])
+
+
+def test_a_folder_that_does_not_say_what_it_was_trained_on_answers_both(given: FinetuneConfig) -> None:
+    done = finetune(given.model_copy(update={"train": given.train.model_copy(update={"steps": 1})}))
+    facts = {name: fact for name, fact in done.model.card.task.items() if name != "texts"}
+    done.model.card = replace(done.model.card, task=facts)
+    assert len(predict(done.model, ["open the file", ("open the file", "the file")])) == 2
 
 
 def test_settings_that_cannot_be_are_refused(given: FinetuneConfig) -> None:

@@ -1,5 +1,7 @@
 """The learning curve: each point is the run that its rows alone would give, and goes into the report."""
 
+import json
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ from maskwright.config import FinetuneConfig
 from maskwright.errors import ConfigError
 from maskwright.evaluation.diagnosis import baselines
 from maskwright.model import Model, load
+from maskwright.report.finetuned import curve_page
 from maskwright.report.log import read_log
 from maskwright.report.run import run_page
 from maskwright.tasks.rows import Rows
 from maskwright.train import curve
 from maskwright.train.curve import learning_curve
 from maskwright.train.finetune import finetune, read_data
+from maskwright.train.repeat import repeat_curve
 
 TEXTS = ("open the file", "a list of names", "close the socket", "the default value")
 
@@ -89,6 +93,41 @@ def test_a_curve_that_was_cut_off_goes_on_and_runs_nothing_twice(
     assert seen == ["4 rows", "stopped", "10 rows"] and [point["rows"] for point in points] == [4, 10, 20]
 
 
+def test_a_curve_over_seeds_is_the_mean_of_each_seed_s_with_the_lowest_and_the_highest(given: dict[str, Any]) -> None:
+    config = FinetuneConfig.of({**given, "dev": None, "train": {**given["train"], "seed": 3}})
+    done, points = repeat_curve(config, [0.5], seeds=3)
+    curves = [result_of(given["out"] / f"seed-{seed}")["learning_curve"] for seed in (3, 4, 5)]
+    assert [point["rows"] for point in points] == [9, 18] and {point["seeds"] for point in points} == {3}
+    for at, point in enumerate(points):
+        scores = [one[at]["scores"]["accuracy"] for one in curves]
+        values, found = [score["value"] for score in scores], point["scores"]["accuracy"]
+        assert found["value"] == pytest.approx(sum(values) / 3) and found["sd"] == pytest.approx(
+            statistics.stdev(values)
+        )
+        assert (found["low"], found["high"]) == (min(values), max(values))
+        for method, value in found["beside"].items():
+            assert value == pytest.approx(sum(score["beside"][method] for score in scores) / 3)
+    assert done.values("accuracy") == [one[-1]["scores"]["accuracy"]["value"] for one in curves]
+    assert json.loads((given["out"] / "runs.json").read_text())["learning_curve"] == points
+    # Seeds that drew the same rows, or one seed thrice, would not differ.
+    assert len({tuple(point["scores"]["accuracy"]["value"] for point in one) for one in curves}) > 1
+    again, same = repeat_curve(config, [0.5], seeds=3, resume=True)
+    assert same == points and again.runs == done.runs
+    html = curve_page(points, "maskwright finetune").html()
+    assert "mean of 3 seeds; bars, and what stands in brackets: the lowest and the highest" in " ".join(html.split())
+
+
+def test_ends_and_means_are_those_of_a_case_worked_by_hand() -> None:
+    curves = [
+        [{"rows": 5, "scores": {"f1": {"value": value, "low": 0.0, "high": 1.0, "beside": {"TF-IDF": other}}}}]
+        for value, other in ((0.5, 0.25), (0.75, 0.5), (1.0, 0.75))
+    ]
+    (point,) = curve.over_seeds(curves)
+    score = {"value": 0.75, "low": 0.5, "high": 1.0, "sd": 0.25, "beside": {"TF-IDF": 0.5}}
+    assert point == {"rows": 5, "seeds": 3, "scores": {"f1": score}}
+    assert curve.over_seeds(curves[:1])[0]["scores"]["f1"]["sd"] is None
+
+
 def test_the_command_prints_the_curve_and_refuses_what_is_none(
     given: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,9 +136,15 @@ def test_the_command_prints_the_curve_and_refuses_what_is_none(
     assert run([*command, *short, "--learning-curve", "0.25,0.5"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "Learning curve" in told and "training rows" in told
+    seeds = [*short[:-1], str(given["out"] / "seeds"), "--seeds", "2"]
+    assert run([*command, *seeds, "--learning-curve", "0.25,0.5"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Learning curve, mean of 2 seeds [lowest, highest]" in told and "median" in told
+    assert (given["out"] / "seeds" / "report.html").exists()
     for extra, status, said in (
         (["--learning-curve", "few"], 2, "--learning-curve takes shares with commas, such as 0.1,0.3, not 'few'"),
-        (["--learning-curve", "0.5", "--seeds", "2"], 2, "--learning-curve is of one seed"),
+        (["--learning-curve", "0.5", "--folds", "2"], 2, "--learning-curve takes --seeds, not --folds"),
+        (["--learning-curve", "0.5", "--seeds", "0"], 1, "seeds 0: give at least 1"),
         (["--learning-curve", "1.5"], 1, "shares of the rows lie above 0 and up to 1, not 1.5"),
     ):
         assert run([*command, *short, *extra]) == status

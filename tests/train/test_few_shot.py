@@ -81,6 +81,8 @@ def test_a_few_texts_are_learnt_and_the_folder_predicts_the_same(
     assert done.metrics["accuracy"] == np.mean([a == b for a, b in zip(said, rows.labels or (), strict=True)])
     back = load(tmp_path / "run" / "model")
     assert predict(back, texts) == answers == predict(tmp_path / "run" / "model", texts)
+    with pytest.raises(DataError, match="two texts, and this model was trained on single ones"):
+        predict(back, [("a text", "another")])
     vectors = back.encode(texts)
     assert np.array_equal(vectors, done.model.encode(texts)) and back.card.task["pooling"] == pooling
     oracle = LogisticRegression(max_iter=10_000).fit(vectors.astype(float), rows.labels)

@@ -72,6 +72,25 @@ def test_the_groups_of_a_real_step_make_up_the_step(config: PretrainConfig) -> N
     assert list(config.out.iterdir()) == [config.out / "profile.json"]  # the folder is still free for the run
 
 
+@pytest.mark.parametrize("loss", ["in-batch", "simcse", "triplet"])
+def test_a_step_of_a_similarity_training_is_profiled_on_a_copy(
+    loss: str, tiny: Callable[..., Model], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(("mlm", "pooler")).save(tmp_path / "start")
+    rows = [f"open the file {n}\tclose the socket {n}\tthe default value {n}" for n in range(12)]
+    (tmp_path / "rows.tsv").write_text("\n".join(["text\tpair\tnegative", *rows]) + "\n")
+    columns = {"in-batch": ["--pair", "pair"], "triplet": ["--pair", "pair", "--negative", "negative"]}.get(loss, [])
+    words = ["similarity", "--model", str(tmp_path / "start"), "--data", str(tmp_path / "rows.tsv"), "--loss", loss]
+    words += [*columns, "--train.examples", "4", "--train.precision", "fp32", "--length", "16"]
+    assert run([*words, "--out", str(tmp_path / "out"), "--profile", "2"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in GROUPS) and "2 steps" in told
+    kept = json.loads((tmp_path / "out" / "profile.json").read_text())
+    # Four rows of so many texts a step, each of at least five tokens.
+    assert kept["tokens"] >= 4 * {"in-batch": 2, "simcse": 2, "triplet": 3}[loss] * 5 and 0 < kept["share"] < 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["profile.json"]
+
+
 def test_operations_go_by_real_tokens_and_their_sequences(tiny: Callable[..., Model], config: PretrainConfig) -> None:
     from maskwright.model import batches_of
 

@@ -95,6 +95,8 @@ class Card:
 def read_spec(folder: Path) -> tuple[Family, Spec, dict[str, Any]]:
     """Read config.json: the family, its spec and the raw fields.  CheckpointError for anything not understood."""
     path = folder / "config.json"
+    if not path.exists() and (folder / "model" / "config.json").exists():
+        raise CheckpointError(f"{folder}: the folder of a run, and no model; give the model in it, {folder / 'model'}")
     config = read_json(path)
     if "auto_map" in config:
         raise CheckpointError(f"{path}: auto_map asks for code from the folder to be run; Maskwright never does that")

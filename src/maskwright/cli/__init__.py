@@ -98,7 +98,9 @@ def run(tokens: Sequence[str]) -> int:
             return _say(str(explain(model, cause)), 1)
         return _say(str(error), 1)
     except cyclopts.CycloptsError as error:
-        return _say(f"{' '.join(str(error).split())}  (maskwright --help lists what there is)", 2)
+        known = bool(tokens) and tokens[0] in app
+        verb = f"maskwright {tokens[0]}" if known else "maskwright"
+        return _say(f"{' '.join(str(error).split())}  ({verb} --help lists what there is)", 2)
     except Stopped as error:
         return _say(str(error), error.exit_code) if first_process() else error.exit_code
     except MaskwrightError as error:

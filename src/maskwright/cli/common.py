@@ -76,7 +76,9 @@ def show_rates(search: Any) -> None:
 def show_findings(findings: Sequence[Any]) -> None:
     """Print what is odd, and what would mend it."""
     for found in findings:
-        show(key_values({found.severity: found.name, "found": found.fact, "why": found.why, "remedy": found.remedy}))
+        show(
+            "", key_values({found.severity: found.name, "found": found.fact, "why": found.why, "remedy": found.remedy})
+        )
 
 
 def show_outlook(outlook: Any) -> None:

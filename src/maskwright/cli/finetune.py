@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -55,7 +56,8 @@ def finetune(
     folds
         Hold out each of so many parts of the training rows in turn, for each seed.
     learning_curve
-        Shares of the training rows, such as 0.1,0.3: what the same run gives from each is shown beside the whole.
+        Shares of the training rows, such as 0.1,0.3: what the same run gives from each is shown beside the whole; with
+        --seeds the mean over the seeds, the lowest and the highest.
     """
     warn_if_busy()
     from maskwright.train import finetune as training
@@ -67,8 +69,11 @@ def finetune(
         show_profile(training.profile(config, profile), config.out)
         return
     shares = _shares(learning_curve)
-    if (seeds != 1 or folds) and shares:
-        raise UsageError("finetune: --learning-curve is of one seed; leave out --seeds and --folds")
+    if folds and shares:
+        raise UsageError("finetune: --learning-curve takes --seeds, not --folds; leave one of them out")
+    if seeds != 1 and shares:
+        _curves(config, shares, seeds, resume)
+        return
     if seeds != 1 or folds:
         _repeated(config, seeds, folds, resume)
         return
@@ -84,10 +89,26 @@ def finetune(
     result = [record for record in read_log(config.out / "log.jsonl") if record["kind"] == "result"][-1]
     show(table(f"On the dev rows, after {done.finished.steps:,} steps", *score_table(result["scores"])))
     if points:
-        columns = score_table(points[-1]["scores"])[0]
-        lines = [(f"{point['rows']:,}", *row) for point in points for row in score_table(point["scores"])[1]]
-        show(table("Learning curve", ["training rows", *columns], lines))
+        _show_curve(points, "Learning curve")
     show(f"model   {config.out / 'model'}", f"report  {report}")
+
+
+def _show_curve(points: Sequence[Mapping[str, Any]], title: str) -> None:
+    columns = score_table(points[-1]["scores"])[0]
+    lines = [(f"{point['rows']:,}", *row) for point in points for row in score_table(point["scores"])[1]]
+    show(table(title, ["training rows", *columns], lines))
+
+
+def _curves(config: FinetuneConfig, shares: Sequence[float], seeds: int, resume: bool) -> None:
+    from maskwright.report.finetuned import curve_page
+    from maskwright.train.repeat import repeat_curve
+
+    done, points = repeat_curve(config, shares, seeds=seeds, resume=resume, command=command_line(), tell=note)
+    for run in done.runs:
+        write_report(config.out / run["name"])
+    show_spread(done, "On the dev rows", config.out)
+    _show_curve(points, f"Learning curve, mean of {seeds} seeds [lowest, highest]")
+    show(f"report  {curve_page(points, command_line()).write(config.out / 'report.html')}")
 
 
 def _shares(text: str) -> list[float]:

@@ -57,7 +57,8 @@ def mine(
 
     check_suffix(out)
     pairs = [(first, second) for first, second in read_rows(data, Columns(text, pair)).texts]
-    among = None if candidates is None else [one for (one,) in read_rows(candidates, Columns(candidate)).texts]
+    column = Columns(candidate, options=("candidate",))
+    among = None if candidates is None else [one for (one,) in read_rows(candidates, column).texts]
     from maskwright.machine import device
     from maskwright.model import load
     from maskwright.tasks.mining import mine_negatives

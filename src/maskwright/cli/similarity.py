@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from maskwright.cli.common import command_line, first_process, warn_if_busy, write_report
+from maskwright.cli.common import command_line, first_process, show_profile, warn_if_busy, write_report
 from maskwright.report.log import read_log
 from maskwright.report.scores import score_table
 from maskwright.report.terminal import show, table
@@ -15,7 +15,9 @@ from maskwright.tasks.similar_config import SimilarityConfig
 __all__ = ["similarity"]
 
 
-def similarity(*, config: Annotated[SimilarityConfig, Parameter(name="*")], resume: bool = False) -> None:
+def similarity(
+    *, config: Annotated[SimilarityConfig, Parameter(name="*")], resume: bool = False, profile: int = 0
+) -> None:
     """Train an encoder whose vectors are near where texts are similar.  A recipe's fields become the defaults: --recipe FILE.
 
     The model folder keeps its pooling, for encode and for sentence-transformers; evaluate and predict take it with --pair.
@@ -24,10 +26,15 @@ def similarity(*, config: Annotated[SimilarityConfig, Parameter(name="*")], resu
     ----------
     resume
         Go on from the newest checkpoint in --out.
+    profile
+        Only take so many steps on a copy, and show where their time goes; --out gets profile.json.
     """
     warn_if_busy()
-    from maskwright.train.similar import train_similarity
+    from maskwright.train.similar import profile_similarity, train_similarity
 
+    if profile > 0:
+        show_profile(profile_similarity(config, profile), config.out)
+        return
     done = train_similarity(config, resume=resume, command=command_line())
     if not first_process():
         return

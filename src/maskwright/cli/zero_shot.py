@@ -35,7 +35,8 @@ def zero_shot(
     data
         Rows (.csv .tsv .jsonl, also .gz and .xz; .parquet).
     words
-        Words that stand for a label, each one piece to the model: --words.positive great,good --words.negative bad.
+        Words that stand for a label: --words.positive great,good --words.negative bad.  One of several pieces gets as many
+        [MASK]; see docs/few-shot.md.
     template
         {text} once, [MASK] once, and {pair} once for pairs of texts.
     blank

@@ -57,8 +57,9 @@ class Batch:
 
     def asking(self, rows: Sequence[Tensor] | None) -> Batch:
         """Return the same batch of which only these rows of the last hidden state are read, (M,) int64 each; None: all."""
-        some = rows is not None and isinstance(self.layout, Ragged)
-        return replace(self, read=Read.of(self.layout, rows) if some else None)
+        if rows is None or not isinstance(self.layout, Ragged):
+            return replace(self, read=None)
+        return replace(self, read=Read.of(self.layout, rows))
 
     @property
     def tokens(self) -> int:

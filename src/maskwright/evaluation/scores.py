@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maskwright.errors import InputError
+from maskwright.errors import DataError, InputError
 from maskwright.evaluation.baseline import majority
 from maskwright.evaluation.intervals import Interval, bootstrap_each
 from maskwright.evaluation.metrics import metric
@@ -51,7 +51,9 @@ def evaluate(
             raise InputError(f"{rows.file}: {split} has no labels to score by; predict writes answers for it")
     else:
         if _compares(loaded):
-            return score_pairs(loaded, read_rows(data, Columns(text, pair, label)), seed=seed)
+            rows = read_rows(data, Columns(text, pair, label))
+            _check_texts(loaded, rows)
+            return score_pairs(loaded, rows, seed=seed)
         rows = task_of(loaded).read(data, Columns(text, pair, label), loaded.card.task)
     return score_rows(loaded, rows, seed=seed)
 
@@ -69,7 +71,12 @@ def task_of(model: Model) -> Task:
 
 
 def answers_of(model: Model, rows: Rows) -> list[dict[str, Any]]:
-    """Return what a fine-tuned model says of each row, as plain values; ``label`` is the answer, or the cosine of a pair."""
+    """Return what a fine-tuned model says of each row, as plain values; ``label`` is the answer, or the cosine of a pair.
+
+    InputError for a model without a task, DataError (file, line) for a pair where it was trained on single texts, or the
+    other way round.
+    """
+    _check_texts(model, rows)
     if _compares(model):
         return [{"label": round(float(cosine), 6)} for cosine in cosines(model, rows.texts)]
     return task_of(model).decode(logits_of(model, rows.texts, length=model.card.task.get("length")))
@@ -79,7 +86,8 @@ def predict(model: Model | str | Path, texts: Sequence[str | tuple[str, ...]]) -
     """Return what a fine-tuned model, or the folder of one, says of each text or pair of texts.
 
     Plain values: ``label`` is the answer (names, a number, or the cosine of a pair), ``probabilities`` are by label name
-    where there are classes.  InputError for a model without a task.
+    where there are classes.  InputError for a model without a task, or for texts where it was trained on pairs, or pairs
+    where on texts.
     """
     loaded = model if isinstance(model, Model) else load(model).to(device())
     rows = tuple((each,) if isinstance(each, str) else each for each in texts)
@@ -91,8 +99,26 @@ def _compares(model: Model) -> bool:
     return model.card.task.get("name") == Similarity.name
 
 
+def _check_texts(model: Model, rows: Rows) -> None:
+    """DataError for a row of one text where the model was trained on two, or the other way round.
+
+    It would be answered, but not by what was learnt.  A folder that others wrote does not say what it was trained on.
+    """
+    wanted = 2 if _compares(model) else model.card.task.get("texts")
+    for texts, line in zip(rows.texts, rows.lines, strict=True):
+        if wanted is not None and len(texts) != wanted:
+            raise DataError(_OTHERWISE[wanted], file=rows.file, line=line)
+
+
+_OTHERWISE = {
+    1: "two texts, and this model was trained on single ones; give rows of one (without --pair)",
+    2: "one text, and this model was trained on pairs; give rows of two (--pair names the second one's column)",
+}
+
+
 def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
     """Return the metrics of a fine-tuned model on labelled rows, with 95 % bootstrap intervals over the rows."""
+    _check_texts(model, rows)
     task = task_of(model)
     truth = task.numbers(rows)
     answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))

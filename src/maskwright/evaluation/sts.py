@@ -57,6 +57,9 @@ def read_sts(path: str | Path, first: int = 0) -> Rows:
             raise row
         if row.get(first) == "":
             continue
+        if first + 2 not in row:
+            said = f"{len(row)} fields, and {first + 1} to {first + 3} must be score, text and text, with tabs between"
+            raise DataError(said, file=path, line=line)
         labels.append(text_of(row, first, path, line))
         texts.append((_unquoted(text_of(row, first + 1, path, line)), _unquoted(text_of(row, first + 2, path, line))))
         lines.append(line)

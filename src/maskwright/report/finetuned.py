@@ -8,10 +8,10 @@ from typing import Any
 from maskwright.report import page
 from maskwright.report.chart import Series, confusion_matrix, line_chart
 from maskwright.report.numbers import number, share
-from maskwright.report.page import Section
+from maskwright.report.page import Page, Section
 from maskwright.report.scores import score_text
 
-__all__ = ["diagnosis_sections"]
+__all__ = ["curve_page", "diagnosis_sections"]
 
 
 def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
@@ -29,6 +29,14 @@ def diagnosis_sections(result: Mapping[str, Any]) -> list[Section]:
     return sections
 
 
+def curve_page(points: Sequence[Mapping[str, Any]], command: str) -> Page:
+    """Return the report of a learning curve over several seeds, whose points ``train.curve.over_seeds`` made."""
+    out = Page("Learning curve", f"mean of {points[0]['seeds']} seeds")
+    out.add(*_learning(points))
+    out.add(page.heading("Do it again"), page.code(command))
+    return out
+
+
 def _learning(points: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Draw the first metric and write down all of them."""
     name = next(iter(points[0]["scores"]))
@@ -44,9 +52,12 @@ def _learning(points: Sequence[Mapping[str, Any]]) -> list[Section]:
         ]
         curves.append(Series(method, [x for x, _ in there], [y for _, y in there]))
     chart = line_chart("Score by training rows", curves, "training rows", name)
-    said = (
-        "Each point is a run of its own, scored on the same rows; bars: 95 % intervals over these rows, not over seeds."
-    )
+    if seeds := points[0].get("seeds"):
+        said = (
+            f"Each point is the mean of {seeds} seeds; bars, and what stands in brackets: the lowest and the highest."
+        )
+    else:
+        said = "Each point is a run of its own, scored on the same rows; bars: 95 % intervals over these rows, not over seeds."
     lines = [
         [f"{point['rows']:,}", each, score_text(score), *(number(score["beside"].get(method)) for method in methods)]
         for point in points

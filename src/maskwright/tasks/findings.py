@@ -167,10 +167,12 @@ def _lengths(seen: _Seen) -> list[Finding]:
         if cut >= CUT:
             fact = f"{share(cut)} of {name} are longer than {seen.length} tokens; the longest has {lengths.max():,}"
             fits = int(np.quantile(lengths, 0.99, method="higher"))
-            best = fits if seen.limit is None else min(fits, seen.limit)
-            more = (
-                f"--length {best} reads 99 % whole" if best == fits else f"--length {best}, which is the model's limit"
-            )
+            if seen.limit is None or fits <= seen.limit:
+                more = f"--length {fits} reads 99 % whole"
+            elif seen.length < seen.limit:
+                more = f"--length {seen.limit}, which is the model's limit"
+            else:
+                more = f"cut texts into passages, or take a model that reads more than {seen.limit} tokens"
             found.append(Finding("long rows", "warning", fact, "what is cut off is never read", more))
         part = one.tokens.unknown_share
         if part is not None and part > UNKNOWN and one.tokens.unknown is not None:

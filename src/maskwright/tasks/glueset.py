@@ -7,7 +7,7 @@ names for splits and columns.  A split is looked for in the folder given and in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from maskwright.errors import DataError, InputError, did_you_mean
@@ -114,7 +114,7 @@ class GlueSet:
 
     def columns_of(self, path: Path, labelled: bool = True) -> Columns:
         """Return the names by which a file has the columns; GLUE's where it has no header or none of them fits."""
-        choices = [c if labelled else Columns(c.text, c.pair) for c in self.columns]
+        choices = [replace(c, label=c.label if labelled else None, options=()) for c in self.columns]
         # The first line as a header: where it is none, its fields are nobody's columns.
         read = (record for _, record in records(path) if not isinstance(record, DataError))
         there = set(next(read, {}))

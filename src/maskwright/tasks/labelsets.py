@@ -81,14 +81,16 @@ def _row(
     record: Record, columns: Columns, separator: str, names: Mapping[str, str] | None, path: Path, line: int
 ) -> Row:
     wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
-    texts = tuple(text_of(record, column, path, line) for column in wanted)
+    texts = tuple(text_of(record, column, path, line, option=columns.option(column)) for column in wanted)
     if columns.label is None:
         return Row(texts, None, line)
-    found = _found(record, columns.label, separator, path, line)
+    found = _found(record, columns.label, separator, path, line, columns.option(columns.label))
     return Row(texts, ",".join(_checked(found, names, path, line)), line)
 
 
-def _found(row: Mapping[str | int, Any], column: str | int, separator: str, path: Path, line: int) -> list[str]:
+def _found(
+    row: Mapping[str | int, Any], column: str | int, separator: str, path: Path, line: int, option: str
+) -> list[str]:
     """The names that a row has, as the file spells them."""
     if column in row:
         value = row[column]
@@ -99,13 +101,13 @@ def _found(row: Mapping[str | int, Any], column: str | int, separator: str, path
         return [name.strip() for name in text_of(row, column, path, line).split(separator)]
     several = [name.strip() for name in str(column).split(",")]
     if len(several) == 1:
-        text_of(row, column, path, line)  # says that there is no such column
-    return [name for name in several if _given(row, name, path, line)]
+        text_of(row, column, path, line, option=option)  # says that there is no such column
+    return [name for name in several if _given(row, name, path, line, option)]
 
 
-def _given(row: Mapping[str | int, Any], name: str, path: Path, line: int) -> bool:
+def _given(row: Mapping[str | int, Any], name: str, path: Path, line: int, option: str) -> bool:
     if name not in row or row[name] is TWICE:
-        text_of(row, name, path, line)  # says so
+        text_of(row, name, path, line, option=option)  # says so
     value = str(row[name]).strip().lower()
     if value not in _GIVEN:
         raise DataError(f"column {name!r} holds {row[name]!r} where 1 or 0 was expected", file=path, line=line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import Any
 
 from maskwright.errors import DataError, InputError, did_you_mean
 from maskwright.tasks.formats import TWICE, Record, ShortRow, records
+from maskwright.tasks.header import no_column
 
 __all__ = ["Columns", "Row", "Rows", "Unlabelled", "label_numbers", "read_rows", "scan_rows", "text_of"]
 
@@ -21,11 +24,18 @@ class Columns:
     text: str | int
     pair: str | int | None = None
     label: str | int | None = None
+    options: tuple[str, ...] = ("text", "pair", "label")
+    """Options that name them, in this order; none where they are a data set's own."""
 
     @property
     def all(self) -> tuple[str | int, ...]:
         """The columns that are read."""
         return tuple(column for column in (self.text, self.pair, self.label) if column is not None)
+
+    def option(self, column: str | int | None) -> str:
+        """Return the option that names a column; empty where none does."""
+        named = zip((self.text, self.pair, self.label), self.options, strict=False)
+        return next((option for one, option in named if one == column), "")
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,12 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of texts and labels, wherever they came from."""
+        content = json.dumps([self.texts, self.labels], ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     def numbers(self) -> list[float]:
         """Read the labels as numbers; DataError names the first that is none."""
@@ -175,10 +191,10 @@ def _row(
     empty: bool,
 ) -> Row:
     wanted = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
-    texts = tuple(text_of(record, column, path, line, empty) for column in wanted)
+    texts = tuple(text_of(record, column, path, line, empty, option=columns.option(column)) for column in wanted)
     if columns.label is None:
         return Row(texts, None, line)
-    label = text_of(record, columns.label, path, line)
+    label = text_of(record, columns.label, path, line, option=columns.option(columns.label))
     if label in unlabelled:
         raise Unlabelled(f"the label {label!r} stands for none", file=path, line=line)
     if names is not None and label not in names:
@@ -186,15 +202,15 @@ def _row(
     return Row(texts, names[label] if names else label, line)
 
 
-def text_of(record: Mapping[str | int, Any], column: str | int, path: Path, line: int, empty: bool = False) -> str:
-    """Return what a row has in a column; DataError for no such column, no text or, unless ``empty``, an empty one."""
+def text_of(
+    record: Mapping[str | int, Any], column: str | int, path: Path, line: int, empty: bool = False, *, option: str = ""
+) -> str:
+    """Return what a row has in a column; DataError for no such column, no text or, unless ``empty``, an empty one.
+
+    option: of the command line, with which the column is named.
+    """
     if column not in record:
-        there = ", ".join(str(name) for name in record)
-        raise DataError(
-            f"no column {column!r} (columns: {there}).{did_you_mean(str(column), map(str, record))}",
-            file=path,
-            line=line,
-        )
+        raise DataError(no_column(record, column, path, option), file=path, line=line)
     value = record[column]
     if value is TWICE:
         raise DataError(f"the header names two columns {column!r}; rename one", file=path, line=line)

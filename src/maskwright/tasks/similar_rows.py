@@ -26,14 +26,13 @@ def read_examples(config: SimilarityConfig) -> Rows:
             raise ConfigError(f"{name}: the loss {config.loss!r} needs it; name the column")
         if name not in needed and name not in kind.optional and getattr(config, name) is not None:
             raise ConfigError(f"{name}: the loss {config.loss!r} has no use for it; leave it out")
-    columns = [getattr(config, name) for name in wanted]
     texts, labels, lines = [], [], []
     for line, row in records(config.data):
         if isinstance(row, DataError):
             raise row
-        texts.append(tuple(text_of(row, column, config.data, line) for column in columns))
+        texts.append(tuple(text_of(row, getattr(config, name), config.data, line, option=name) for name in wanted))
         if labelled:
-            labels.append(text_of(row, str(config.label), config.data, line))
+            labels.append(text_of(row, str(config.label), config.data, line, option="label"))
         lines.append(line)
     if not texts:
         raise InputError(f"{config.data}: there are no rows in it")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from maskwright.errors import DataError, InputError
 from maskwright.tasks import DATASETS
 from maskwright.tasks.formats import Record, records
 from maskwright.tasks.glueset import GlueSet
+from maskwright.tasks.header import header_is_data, number_in
 from maskwright.tasks.rows import Columns
 
-__all__ = ["Suggestion", "header_is_data", "suggest"]
+__all__ = ["Suggestion", "suggest"]
 
 LOOKED_AT = 2_000
 """Rows."""
@@ -89,7 +90,7 @@ def _labels_fit(files: GlueSet, labels: set[str]) -> bool:
         held = {files.names.get(label) for label in labels - set(files.unlabelled)}
         return held == set(files.labels or ())
     low, high = files.span or (-math.inf, math.inf)
-    values = [_number(label) for label in labels]
+    values = [number_in(label) for label in labels]
     return all(value is not None and low <= value <= high for value in values) and len(labels) > 2
 
 
@@ -107,7 +108,7 @@ def _own(rows: Sequence[Record]) -> Suggestion | None:
         return None
     pair = texts[1] if len(texts) > 1 else None
     values = set(held[label])
-    numbers = [_number(value) for value in values]
+    numbers = [number_in(value) for value in values]
     if all(number is not None for number in numbers) and _is_scale(values, len(rows)):
         return Suggestion(
             "regress", Columns(texts[0], pair, label), f"{label!r} holds {len(values):,} different numbers"
@@ -125,17 +126,3 @@ def _is_scale(values: set[str], rows: int) -> bool:
 def _is_text(values: Sequence[str]) -> bool:
     words = sum(len(value.split()) > 1 or len(value) > 12 for value in values)
     return words > 0.5 * len(values) and len(set(values)) > 0.1 * len(values)
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def header_is_data(row: Mapping[str | int, object]) -> bool:
-    """Whether what stands in the place of the column names looks like a row: a number or a sentence among them."""
-    names = [str(name) for name in row]
-    return any(_number(name) is not None or len(name.split()) > 5 for name in names)

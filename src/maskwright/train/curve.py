@@ -7,7 +7,8 @@ small share are among those of a larger one, and each share is a run of its own 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from maskwright.report.log import RunLog, read_log
 from maskwright.train.finetune import Finetuned, finetune, finetune_rows, read_data, start
 from maskwright.train.world import need_alone
 
-__all__ = ["learning_curve"]
+__all__ = ["learning_curve", "over_seeds"]
 
 _SPENT = ("model", "checkpoints", "best", "plans")
 
@@ -64,6 +65,35 @@ def learning_curve(
         kept = {name: value for name, value in whole.items() if name not in ("kind", "time", "learning_curve")}
         log.write("result", **kept, learning_curve=points)
     return done, points
+
+
+def over_seeds(curves: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Return one curve of those of several seeds: each score's mean, with the lowest and the highest as its ends.
+
+    curves: the points of each seed, all at the same numbers of rows.  A point says of how many ``seeds`` it is; its scores hold
+    ``value``, ``low``, ``high``, the sample's ``sd`` (None of one seed) and ``beside``, means too.
+    """
+    return [
+        {
+            "rows": points[0]["rows"],
+            "seeds": len(points),
+            "scores": {name: _spread([point["scores"][name] for point in points]) for name in points[0]["scores"]},
+        }
+        for points in zip(*curves, strict=True)
+    ]
+
+
+def _spread(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    values = [score["value"] for score in scores]
+    return {
+        "value": statistics.fmean(values),
+        "low": min(values),
+        "high": max(values),
+        "sd": statistics.stdev(values) if len(values) > 1 else None,
+        "beside": {
+            method: statistics.fmean(score["beside"][method] for score in scores) for method in scores[0]["beside"]
+        },
+    }
 
 
 def _result(config: FinetuneConfig) -> dict[str, Any]:

@@ -139,7 +139,8 @@ def few_shot_rows(
     model.eval()
     facts, labels = task.card()
     history = {"command": command, "rows": len(rows), "steps": trained.finished.steps}
-    model.card = Card({**facts, "pooling": pooling}, tuple(labels), {**model.card.provenance, "few_shot": history})
+    facts = {**facts, "pooling": pooling, "texts": 1}
+    model.card = Card(facts, tuple(labels), {**model.card.provenance, "few_shot": history})
     model.save(config.out / "model")
     if dev is None or truth is None:
         return Finetuned(model, task, trained.finished, {}, 0, config.out, np.empty((0, len(labels)), np.float32))

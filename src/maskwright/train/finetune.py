@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +41,6 @@ __all__ = [
     "answer",
     "finetune",
     "finetune_rows",
-    "fingerprint",
     "held_out",
     "prepared",
     "profile",
@@ -192,7 +189,7 @@ def prepared(world: World, model: Model, task: Task, rows: Rows, config: Finetun
         tokenise_rows(tokenizer, rows.texts, config.length),
         task.targets(rows),
         tokenizer.frame,
-        fingerprint(rows),
+        rows.fingerprint,
     )
     return objective, Loader(
         source,
@@ -248,13 +245,7 @@ def _finetune(
             "data": loader.source.fingerprint,
         },
         evaluate=evaluate,
-        start_record={
-            "name": label[0].upper() + label[1:],
-            "config": config.model_dump(mode="json"),
-            "machine": machine.describe(),
-            "command": command,
-            "parameters": sum(p.numel() for p in model.parameters()),
-        },
+        start_record={"config": config.model_dump(mode="json"), "command": command},
         label=label,
         world=world,
     )
@@ -268,7 +259,7 @@ def _finetune(
         task.temperature = fit_temperature(logits, task.targets(dev_rows).astype(np.int64))
     facts, labels = task.card()
     history = {**model.card.provenance, "finetuned": {"command": command, "task": config.task, "steps": finished.steps}}
-    model.card = Card({**facts, "length": config.length}, tuple(labels), history)
+    model.card = Card({**facts, "length": config.length, "texts": len(train_rows.texts[0])}, tuple(labels), history)
     if world.first:
         model.save(config.out / "model")
         beside = baselines(task, train_rows, dev_rows, train.seed) if config.baseline else {}
@@ -282,10 +273,3 @@ def _finetune(
 
 _COMPUTED = frozenset(MethodConfig.model_fields) - {"model", "weights", "calibrate"}
 """Fields that decide what a training computes; the others are used behind its end."""
-
-
-def fingerprint(rows: Rows) -> str:
-    """Return the SHA-256 of texts and labels, wherever they came from."""
-    return hashlib.sha256(
-        json.dumps([rows.texts, rows.labels], ensure_ascii=False).encode("utf-8", "surrogatepass")
-    ).hexdigest()

@@ -29,7 +29,7 @@ from maskwright.report.log import read_log
 from maskwright.report.run import run_page
 from maskwright.tasks.glue import AX
 from maskwright.tasks.submission import EXPECTED, predictions, tsv, write_submission
-from maskwright.train.finetune import answer, finetune_rows, fingerprint
+from maskwright.train.finetune import answer, finetune_rows
 from maskwright.train.glue_data import TaskData, order_of, read_tasks
 from maskwright.train.world import need_alone
 
@@ -132,12 +132,12 @@ def _identity(run: FinetuneConfig, data: TaskData, start: Any) -> dict[str, Any]
     settings = run.train.model_dump(mode="json", exclude=set(RUNTIME) - {"steps", "minutes"})
     if isinstance(start, Mapping):
         start = hashlib.sha256(json.dumps(start, sort_keys=True).encode()).hexdigest()
-    rows = {split: fingerprint(rows) for split, (_, rows) in data.more.items()}
+    rows = {split: rows.fingerprint for split, (_, rows) in data.more.items()}
     identity = {
         **run.model_dump(mode="json", include=_METHOD),
         "start": start,
         "train": settings,
-        "data": {"train": fingerprint(data.train), "dev": fingerprint(data.dev), **rows},
+        "data": {"train": data.train.fingerprint, "dev": data.dev.fingerprint, **rows},
     }
     found: dict[str, Any] = json.loads(json.dumps(identity))
     return found
@@ -195,7 +195,7 @@ def _cell(
 def _baselines(config: GlueConfig, data: TaskData) -> dict[str, dict[str, float]]:
     """Fitted once a task, and kept: some take a minute."""
     path = config.out / data.name / "baseline.json"
-    rows = fingerprint(data.train) + fingerprint(data.dev)
+    rows = data.train.fingerprint + data.dev.fingerprint
     if path.is_file() and (kept := json.loads(path.read_text("utf-8"))).get("rows") == rows:
         scores: dict[str, dict[str, float]] = kept["scores"]
         return scores

@@ -88,6 +88,7 @@ class Run:
     """What a resumed run must have in common with the one it goes on with."""
     evaluate: Callable[[], Evaluation] | None = None
     start_record: Mapping[str, Any] = field(default_factory=dict)
+    """What the log's first record holds beside what a run knows of itself: config, command and so on."""
     label: str = "training"
     world: World = ALONE
     watch: Callable[[Sequence[Mapping[str, Any]]], list[Finding]] | None = None
@@ -196,6 +197,16 @@ class Run:
                 self._write("note", text=text)
                 live.note(text)
 
+    def _facts(self) -> dict[str, Any]:
+        """What a run knows of itself before its first step."""
+        return {
+            "name": self.label[0].upper() + self.label[1:],
+            "steps": self.steps,
+            "processes": self.world.size,
+            "machine": machine.describe(),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+        }
+
     def _begin(self, resume: bool) -> tuple[int, Place]:
         self.folder.mkdir(parents=True, exist_ok=True)
         # Looked for by one process and told to the others: a second look may already find what the first one wrote.
@@ -205,7 +216,7 @@ class Run:
                 raise InputError(
                     f"{self.folder} already holds a run: go on with it by --resume, or choose another --out"
                 )
-            self._write("start", steps=self.steps, processes=self.world.size, **self.start_record)
+            self._write("start", **self._facts(), **self.start_record)
             return 0, Place()
         if state is None:
             self._forget_after(0)

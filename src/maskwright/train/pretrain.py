@@ -171,11 +171,8 @@ def _start(
     config: PretrainConfig, parts: Pretraining, reference: Reference, command: str, masking: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
-        "name": "Pre-training",
         "config": config.model_dump(mode="json"),
-        "machine": machine.describe(),
         "command": command,
-        "parameters": sum(p.numel() for p in parts.model.parameters()),
         "ledger": parts.corpus.ledger.accounts(),
         "data": parts.corpus.fingerprint,
         "masking": masking,

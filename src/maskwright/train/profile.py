@@ -156,8 +156,8 @@ def sums(events: Sequence[Any], total: float, device: bool = False) -> tuple[dic
 def operations(spec: Spec, batch: Batch, share: float) -> float:
     """Return the operations of a training step on a batch's real tokens: three times those of the forward pass.
 
-    share: of the tokens at which a vocabulary is scored.  Tokens that are not read spare most of the last layer.  Small heads are
-    not counted.
+    share: of the tokens at which a vocabulary is scored.  Tokens that are not read spare most of the last layer.  Small heads
+    are not counted.
     """
     layout = batch.layout
     lengths = layout.cu.diff().tolist() if isinstance(layout, Ragged) else [layout.length] * layout.batch

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,10 +24,13 @@ from maskwright.report.log import read_log
 from maskwright.tasks.base import Task
 from maskwright.tasks.few_config import FewShotConfig
 from maskwright.tasks.rows import Rows
+from maskwright.train.curve import learning_curve, over_seeds
 from maskwright.train.few_shot import few_shot
 from maskwright.train.finetune import finetune_rows, read_data, start, training_rows
 
-__all__ = ["Repeated", "folds_of", "repeat", "repeat_few_shot"]
+__all__ = ["Repeated", "folds_of", "repeat", "repeat_curve", "repeat_few_shot"]
+
+Configured = TypeVar("Configured", FinetuneConfig, FewShotConfig)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,7 @@ def repeat(
     for seed in range(first, first + seeds):
         for fold in range(folds) if folds else (None,):
             name = f"seed-{seed}" + ("" if fold is None else f"-fold-{fold}")
-            train = config.train.model_copy(update={"seed": seed})
-            one = config.model_copy(update={"train": train, "out": config.out / name})
+            one = _one(config, seed, name)
             task, rows, dev = read_data(one) if fold is None else _fold(one, folds, fold, first)
             tell(name)
             again = resume and (one.out / "log.jsonl").exists()
@@ -82,6 +84,37 @@ def repeat(
                 {"name": name, "seed": seed, "fold": fold, "metrics": dict(done.metrics), "dev_rows": done.dev_rows}
             )
     return _written(config.out, runs, command)
+
+
+def repeat_curve(
+    config: FinetuneConfig,
+    shares: Sequence[float],
+    *,
+    seeds: int,
+    resume: bool = False,
+    command: str = "",
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[Repeated, list[dict[str, Any]]]:
+    """Draw a learning curve once for each seed from ``train.seed`` on; return the runs on all rows, and the points.
+
+    A point is what ``curve.over_seeds`` makes of the runs at its rows.  Folders as ``repeat`` has them, each with its own
+    ``curve/``; ``out/runs.json`` holds the points too.  ConfigError for shares that cannot be and for no seed.
+    """
+    if seeds < 1:
+        raise ConfigError(f"seeds {seeds}: give at least 1")
+    runs: list[dict[str, Any]] = []
+    curves: list[list[dict[str, Any]]] = []
+    for seed in range(config.train.seed, config.train.seed + seeds):
+        name = f"seed-{seed}"
+        one = _one(config, seed, name)
+        tell(name)
+        again = resume and (one.out / "log.jsonl").exists()
+        done, points = learning_curve(one, shares, resume=again, command=command, tell=tell)
+        curves.append(points)
+        metrics = dict(done.metrics)
+        runs.append({"name": name, "seed": seed, "fold": None, "metrics": metrics, "dev_rows": done.dev_rows})
+    points = over_seeds(curves)
+    return _written(config.out, runs, command, learning_curve=points), points
 
 
 def repeat_few_shot(config: FewShotConfig, *, seeds: int, resume: bool = False, command: str = "") -> Repeated:
@@ -95,8 +128,7 @@ def repeat_few_shot(config: FewShotConfig, *, seeds: int, resume: bool = False, 
     runs: list[dict[str, Any]] = []
     for seed in range(config.train.seed, config.train.seed + seeds):
         name = f"seed-{seed}"
-        train = config.train.model_copy(update={"seed": seed})
-        one = config.model_copy(update={"train": train, "out": config.out / name})
+        one = _one(config, seed, name)
         again = resume and (one.out / "encoder" / "log.jsonl").exists()
         done = few_shot(one, resume=again, command=command)
         if not done.dev_rows:
@@ -112,8 +144,15 @@ def repeat_few_shot(config: FewShotConfig, *, seeds: int, resume: bool = False, 
     return _written(config.out, runs, command)
 
 
-def _written(out: Path, runs: list[dict[str, Any]], command: str) -> Repeated:
-    write_atomic(out / "runs.json", (json.dumps({"command": command, "runs": runs}, indent=1) + "\n").encode())
+def _one(config: Configured, seed: int, name: str) -> Configured:
+    """The configuration of one of the runs."""
+    train = config.train.model_copy(update={"seed": seed})
+    return config.model_copy(update={"train": train, "out": config.out / name})
+
+
+def _written(out: Path, runs: list[dict[str, Any]], command: str, **more: Any) -> Repeated:
+    content = json.dumps({"command": command, "runs": runs, **more}, indent=1) + "\n"
+    write_atomic(out / "runs.json", content.encode())
     return Repeated(tuple(runs))
 
 

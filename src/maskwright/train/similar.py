@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +24,11 @@ from maskwright.tasks.similar_config import SimilarityConfig
 from maskwright.tasks.similar_rows import read_examples
 from maskwright.train.budget import budget_of, micro_tokens_of, steps_of
 from maskwright.train.loop import Evaluation, Finished, Run
+from maskwright.train.profile import Profile, profile_steps
 from maskwright.train.warmup import warmed_up
-from maskwright.train.world import World, together
+from maskwright.train.world import ALONE, World, together
 
-__all__ = ["Trained", "train_similarity", "train_similarity_rows"]
+__all__ = ["Trained", "prepared", "profile_similarity", "train_similarity", "train_similarity_rows"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,8 @@ def train_similarity(config: SimilarityConfig, *, resume: bool = False, command:
     CheckpointError for the model folder, and what ``Run.train`` raises.
     """
     rows = read_examples(config)
-    dev = (
-        None
-        if config.dev is None
-        else read_rows(config.dev, Columns(config.dev_text, config.dev_pair, config.dev_label))
-    )
+    columns = Columns(config.dev_text, config.dev_pair, config.dev_label, ("dev-text", "dev-pair", "dev-label"))
+    dev = None if config.dev is None else read_rows(config.dev, columns)
     return train_similarity_rows(load(config.model), rows, dev, config, resume=resume, command=command)
 
 
@@ -76,6 +72,43 @@ def train_similarity_rows(
         return _train(world, model, rows, dev, config, resume, command, label)
 
 
+def profile_similarity(config: SimilarityConfig, steps: int) -> Profile:
+    """Return where the time of this training's steps goes; ``profile.json`` in the run folder holds it."""
+    rows, model = read_examples(config), load(config.model)
+    objective, loader = prepared(ALONE, model, rows, config)
+    found = profile_steps(model, objective, loader, config.train, steps)
+    found.save(config.out)
+    return found
+
+
+def prepared(world: World, model: Model, rows: Rows, config: SimilarityConfig) -> tuple[Similarity, Loader]:
+    """Return what is trained, and the training batches; the model loses its heads."""
+    train = config.train
+    if config.length > model.longest:
+        raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
+    with machine.seeded(train.seed):
+        objective = Similarity(make_loss(config.loss, config.options, model.spec.width, rows), config.pooling)
+    objective.prepare(model)
+    model.keep_heads("pooler")  # not read here, but with it the folder is the family's plain model
+    model.to(machine.device())
+    objective.to(model.device)
+    return objective, Loader(
+        source_of(model, rows, labels_of(objective.loss, rows), config.length, rows.fingerprint),
+        SideBySide.of((), model.tokenizer),
+        budget_of(train),
+        train.seed,
+        train.workers,
+        micro_tokens_of(train, model, _every(rows, config), config.out, world),
+        world.rank,
+        world.size,
+    )
+
+
+def _every(rows: Rows, config: SimilarityConfig) -> int:
+    """Tokens in the longest row, all of its texts."""
+    return config.length * len(rows.texts[0])
+
+
 def _train(
     world: World,
     model: Model,
@@ -87,27 +120,9 @@ def _train(
     label: str,
 ) -> Trained:
     train = config.train
-    if config.length > model.longest:
-        raise ConfigError(f"length {config.length} is more than the {model.longest} tokens that the model takes")
-    with machine.seeded(train.seed):
-        objective = Similarity(make_loss(config.loss, config.options, model.spec.width, rows), config.pooling)
-    objective.prepare(model)
-    model.keep_heads("pooler")  # not read here, but with it the folder is the family's plain model
-    model.to(machine.device())
-    objective.to(model.device)
-    every = config.length * len(rows.texts[0])
-    loader = Loader(
-        source_of(model, rows, labels_of(objective.loss, rows), config.length, _fingerprint(rows)),
-        SideBySide.of((), model.tokenizer),
-        budget_of(train),
-        train.seed,
-        train.workers,
-        micro_tokens_of(train, model, every, config.out, world),
-        world.rank,
-        world.size,
-    )
+    objective, loader = prepared(world, model, rows, config)
     steps = steps_of(train, loader, model, objective, config.out, world)
-    loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=every)
+    loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=_every(rows, config))
     truth = None if dev is None else np.array(dev.numbers())
     beside = {}
     if dev is not None and truth is not None and config.baseline and world.first:
@@ -136,13 +151,7 @@ def _train(
             "data": loader.source.fingerprint,
         },
         evaluate=None if dev is None else evaluate,
-        start_record={
-            "name": label[0].upper() + label[1:],
-            "config": config.model_dump(mode="json"),
-            "machine": machine.describe(),
-            "command": command,
-            "parameters": sum(p.numel() for p in model.parameters()),
-        },
+        start_record={"config": config.model_dump(mode="json"), "command": command},
         label=label,
         world=world,
     )
@@ -161,8 +170,3 @@ def _train(
     world.wait()
     found = {} if truth is None or said is None else metric(METRIC)(truth, said)
     return Trained(model, finished, found, config.out)
-
-
-def _fingerprint(rows: Rows) -> str:
-    content = json.dumps([rows.texts, rows.labels], ensure_ascii=False)
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
