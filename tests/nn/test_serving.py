@@ -59,7 +59,7 @@ def test_narrowed_too() -> None:
     assert torch.cosine_similarity(states(serving(net), read)[rows], states(net)[rows], -1).min() > 0.999
 
 
-@pytest.mark.parametrize("change", ["in place", "loaded", "another tensor"])
+@pytest.mark.parametrize("change", ["in place", "loaded", "another tensor", "learnt"])
 def test_it_follows_the_weights(change: str) -> None:
     net, other = net_of("bert"), net_of("bert")
     with torch.no_grad():
@@ -71,6 +71,12 @@ def test_it_follows_the_weights(change: str) -> None:
             with torch.no_grad():
                 for p, q in zip(net.parameters(), other.parameters(), strict=True):
                     p.copy_(q)
+        case "learnt":  # by an optimiser of which torch does not say that it changes anything
+            steps = torch.optim.AdamW(net.parameters(), lr=0.01, fused=True)
+            for p in net.parameters():
+                p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
+            steps.step()
+            other.load_state_dict(net.state_dict())
         case "loaded":
             net.load_state_dict(other.state_dict())
         case _:

@@ -19,7 +19,7 @@ from maskwright.nn.stack import Stack
 __all__ = ["serving"]
 
 N = TypeVar("N", bound=nn.Module)
-_COPIES: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int]], nn.Module]] = WeakKeyDictionary()
+_COPIES: WeakKeyDictionary[nn.Module, tuple[list[tuple[float, ...]], nn.Module]] = WeakKeyDictionary()
 """Network -> its matrices as they were, and the copy.  Not in the network itself, which is copied and saved."""
 
 
@@ -38,15 +38,23 @@ def serving(net: N) -> N:
         for m in block._modules.values()
         if isinstance(m, nn.Linear)
     ]
-    fast = all(w.device.type == "cpu" for w in weights) and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = (
+        all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
     if not weights or not fast:
         return net
-    # In-place changes, as an optimiser makes, count up a tensor's version.
-    now = [(w.data_ptr(), w._version) for w in weights]
+    now = [_state(w) for w in weights]
     if net not in _COPIES or _COPIES[net][0] != now:
         packed = nn.ModuleList(_packed(block) if _serves(block) else block for block in stack.blocks)
         _COPIES[net] = now, _with(net, stack=_with(stack, blocks=packed))
     return cast(N, _COPIES[net][1])
+
+
+def _state(weight: Tensor) -> tuple[float, ...]:
+    """What changes with a tensor: its place, its version, and a few values, for torch's fused optimisers count no version."""
+    values = weight.detach().numpy().reshape(-1)
+    return weight.data_ptr(), weight._version, *values[:: max(1, len(values) // 3)].tolist()
 
 
 def _serves(block: nn.Module) -> bool:
