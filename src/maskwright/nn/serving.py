@@ -31,17 +31,10 @@ def serving(net: N) -> N:
     stack = getattr(net, "stack", None)
     if not isinstance(stack, Stack):
         return net
-    weights = [
-        m.weight
-        for block in stack.blocks
-        if _serves(block)
-        for m in block._modules.values()
-        if isinstance(m, nn.Linear)
-    ]
-    fast = (
-        all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+    layers = (m for block in stack.blocks if _serves(block) for m in block._modules.values())
+    weights = [m.weight for m in layers if isinstance(m, nn.Linear)]
+    plain = all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
+    fast = plain and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     if not weights or not fast:
         return net
     now = [_state(w) for w in weights]
