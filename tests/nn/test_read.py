@@ -36,11 +36,11 @@ def net_of(family: str) -> Net:
 
 
 def test_rows_keep_their_sequence() -> None:
-    read = Read.of(Ragged.of(LENGTHS, 24), ROWS, multiple=8)
-    assert read.rows_R.tolist() == [0, 5, 6, 15, 16, 0, 0, 0]
-    assert read.layout.cu.tolist() == [0, 1, 2, 3, 5, 5] and read.layout.longest == 2
-    assert read.layout.row.tolist() == [0, 1, 2, 3, 3, 5, 5, 5]
-    spread = read.spread(torch.arange(1.0, 9)[:, None], 24)[:, 0]
+    read = Read.of(Ragged.of(LENGTHS, 24), ROWS)
+    assert read.rows_R.tolist() == [0, 5, 6, 15, 16] and read.count == 5
+    assert read.layout.cu.tolist() == [0, 1, 2, 3, 5, 5] and (read.layout.longest, read.layout.tokens) == (2, 5)
+    assert read.layout.row.tolist() == [0, 1, 2, 3, 3]
+    spread = read.spread(torch.arange(1.0, 6)[:, None], 24)[:, 0]
     assert spread.nonzero().flatten().tolist() == [0, 5, 6, 15, 16] and spread[[0, 5, 6, 15, 16]].tolist() == [
         1,
         2,
@@ -50,9 +50,20 @@ def test_rows_keep_their_sequence() -> None:
     ]
 
 
+def test_what_fills_up_is_in_a_sequence_and_comes_back_to_no_token() -> None:
+    layout = Ragged.of([40, 40], 128)
+    read = Read.of(layout, [torch.arange(33)])
+    assert len(read.rows_R) == 36 and read.count == 33 and read.layout.tokens == 36
+    assert read.layout.cu.tolist() == [0, 36, 36] and set(read.layout.row.tolist()) == {0}
+    spread = read.spread(torch.arange(1.0, 37)[:, None], 128)[:, 0]
+    assert spread.tolist() == [*range(1, 34), *[0] * 95]
+
+
 @pytest.mark.parametrize("family", NARROW)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_is_read_is_what_it_was(family: str, precision: str) -> None:
+@pytest.mark.parametrize("kernel", ["", "padded", "per-sequence"])
+def test_what_is_read_is_what_it_was(family: str, precision: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKWRIGHT_ATTENTION", kernel)
     net, batch = net_of(family), batch_of(24)
     assert net.narrows
     given = batch.ids_T, batch.positions_T, batch.segments_T, batch.layout

@@ -159,25 +159,31 @@ class Read:
     """The tokens of a ragged layout whose last hidden state is read; a last layer need not compute the others."""
 
     rows_R: Tensor
-    """(R,) int64: which tokens, each once and in order; behind them token 0, to fill up."""
+    """(R,) int64: which tokens, each once and in order; behind them the last one again, to fill up."""
+    count: int
+    """Of them, without those that fill up."""
     layout: Ragged
     """Of these tokens: each in the sequence that it is in."""
 
     @classmethod
     def of(cls, layout: Ragged, rows: Sequence[Tensor], multiple: int = 64) -> Read:
-        """Join rows, each (M,) int64 and in any order; R is rounded up to a multiple, for kernels are prepared once a shape."""
+        """Join rows, each (M,) int64 and in any order.
+
+        R is rounded up to a multiple, or to less for few, for kernels are prepared once a shape.  What fills up is in a
+        sequence too: a token of none could find no key to look at, and what comes of that need not be a number.
+        """
         rows_R = torch.unique(torch.cat(list(rows)))
+        count = len(rows_R)
+        extra = -count % min(multiple, 1 << max(0, (count // 8).bit_length() - 1))
+        rows_R = torch.cat([rows_R, rows_R[-1:].expand(extra)])
         cu = torch.searchsorted(rows_R, layout.cu, out_int32=True)
-        row_R, extra = layout.row[rows_R], -len(rows_R) % multiple
-        filled = torch.cat([row_R, row_R.new_full((extra,), layout.batch)])
-        read = Ragged(cu, int(cu.diff().max()), filled, len(rows_R))
-        return cls(torch.cat([rows_R, rows_R.new_zeros(extra)]), read)
+        return cls(rows_R, count, Ragged(cu, int(cu.diff().max()), layout.row[rows_R], count + extra))
 
     def spread(self, x_RD: Tensor, tokens: int) -> Tensor:
         """(R, D) -> (T, D): each row at its token, and zeros elsewhere."""
-        count = self.layout.tokens
+        count = self.count
         return x_RD.new_zeros(tokens, x_RD.shape[-1]).index_copy(0, self.rows_R[:count], x_RD[:count])
 
     def to(self, device: torch.device | str) -> Read:
         """Return the same on another device."""
-        return Read(moved(self.rows_R, device), self.layout.to(device))
+        return Read(moved(self.rows_R, device), self.count, self.layout.to(device))
