@@ -188,7 +188,10 @@ def test_the_verbs_that_read_many_texts_take_the_device_that_is_named(
     rows = written(tmp_path / "rows.csv", "text,pair,label", *(f"{a},{b},code" for a, b in pairwise(ENGLISH)))
     scored = written(tmp_path / "scored.tsv", *(f"{at}\t{a}\t{b}" for at, (a, b) in enumerate(pairwise(ENGLISH))))
     given = {
-        "zero-shot": [folder, rows, "--words.a", "file,true", "--words.b", "false,list", "--template", "{text} [MASK]"],
+        "zero-shot": [
+            *(folder, rows, "--label", "label", "--template", "{text} [MASK]"),
+            *("--words.code", "file,true", "--words.prose", "false,list"),
+        ],
         "mine": [folder, rows, "--out", tmp_path / "mined.jsonl"],
         "sts": [folder, scored],
         "predict": [folder, rows, "--out", tmp_path / "out.jsonl"],

@@ -457,7 +457,7 @@ def test_text_becomes_vectors_the_same_alone_or_in_company() -> None:
 
 def test_a_text_stands_between_its_borders() -> None:
     (batch,) = batches_of(elmo_model(), [("Hello there!",)], 100)
-    assert batch.ids_T.shape == (64, 50) and batch.layout.cu.tolist() == [0, 5]
+    assert batch.ids_T.shape == (8, 50) and batch.layout.cu.tolist() == [0, 5]
     assert CharacterTokenizer().pieces(batch.ids_T[:6].numpy()) == ["<S>", "Hello", "there", "!", "</S>", ""]
 
 

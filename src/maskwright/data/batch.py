@@ -156,8 +156,7 @@ class Collator:
     stages: tuple[Stage, ...]
     pad_id: int
     round_tokens: int = 64
-    """T is rounded up to a multiple of this, or of less where that would add more than about an eighth: matrix kernels are
-    prepared once a shape, and new shapes cost milliseconds."""
+    """T is rounded up to a multiple of this: matrix kernels are prepared once a shape, and new shapes cost milliseconds."""
     round_targets: int = 16
     """Likewise M, for objectives that predict from single tokens."""
 
@@ -179,7 +178,7 @@ class Collator:
 
     def _laid(self, samples: Sequence[Sample]) -> Batch:
         lengths = [len(sample.ids) for sample in samples]
-        total = _round_up(sum(lengths), _multiple(sum(lengths), self.round_tokens))
+        total = _round_up(sum(lengths), self.round_tokens)
         ids = np.full((total, *samples[0].ids.shape[1:]), self.pad_id, dtype=np.int64)
         positions = np.zeros(total, dtype=np.int64)
         segments = np.zeros(total, dtype=np.int64)
@@ -206,11 +205,6 @@ class Collator:
             rows = np.concatenate([rows, np.zeros(extra, dtype=np.int64)])
             labels = np.concatenate([labels, np.full(extra, IGNORED)])
         return Target(torch.from_numpy(rows), torch.from_numpy(labels), count)
-
-
-def _multiple(tokens: int, most: int) -> int:
-    """The greatest power of two that is no more than an eighth of the tokens, from 8 up to ``most``."""
-    return min(most, max(8, 1 << max(0, (tokens // 8).bit_length() - 1)))
 
 
 def _round_up(number: int, multiple: int) -> int:
