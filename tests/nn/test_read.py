@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from nets import net_of
 from torch import Tensor
 
 from maskwright import machine
 from maskwright.data.batch import Batch
-from maskwright.families import family_of
-from maskwright.families.base import Net
 from maskwright.nn.layout import Ragged, Read
 
 LENGTHS = [5, 1, 9, 4, 2]
 ROWS = [torch.tensor([6, 0, 16]), torch.tensor([0, 5, 15])]
 """None of the last sequence, one twice, and not in order."""
-SIZES = {"vocabulary": 50, "width": 32, "layers": 3, "heads": 2, "feed_forward": 128, "positions": 16}
 NARROW = ["bert", "roberta", "albert", "ernie", "electra", "distilbert", "transformer", "bart"]
 """Of the last two the encoder."""
 OTHERS = ["modernbert", "gpt", "gpt2", "t5"]
@@ -26,13 +24,6 @@ def batch_of(total: int) -> Batch:
     layout = Ragged.of(LENGTHS, total)
     positions = torch.cat([*(torch.arange(n) for n in LENGTHS), torch.zeros(total - sum(LENGTHS), dtype=torch.int64)])
     return Batch(torch.randint(50, (total,), generator=draw), positions, torch.zeros_like(positions), layout)
-
-
-def net_of(family: str) -> Net:
-    with machine.seeded(0):
-        net = family_of(family).new_spec(**SIZES).build()
-        net.initialise()
-    return net.eval()
 
 
 def test_rows_keep_their_sequence() -> None:

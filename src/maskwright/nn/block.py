@@ -157,9 +157,7 @@ class Block(nn.Module):
     @property
     def narrows(self) -> bool:
         """Whether it can compute some tokens alone: post-norm, looking both ways, without use of positions."""
-        plain = (
-            type(self).look is Block.look and type(self).project is Block.project and isinstance(self.qkv, nn.Linear)
-        )
+        plain = type(self).look is Block.look and type(self).project is Block.project
         return plain and self.spec.norm == "post" and not self.spec.causal and self.window is None
 
     def _narrow(self, x_TD: Tensor, layout: Layout, read: Read) -> Tensor:
