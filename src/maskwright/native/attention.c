@@ -5,26 +5,12 @@
  * computes the weights again from the logarithm of each row's sum (Dao et al. 2022, https://arxiv.org/abs/2205.14135).
  * Every row of every output is written by one piece of work: the bits do not depend on the number of threads.
  */
-#include "common.h"
+#include "attention.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { ROWS = 6, BLOCK = 24 }; /* rows of a tile; queries of a block, a multiple of it and even */
-
-typedef struct {
-    const bf16 *at; /* (T, N, H), heads and places of a head side by side */
-    long row, head; /* elements from one token, one head to the next */
-} Side;
-
-typedef struct {
-    const int32_t *q_cu, *k_cu; /* (B + 1,) where each sequence begins */
-    long sequences, heads, width; /* width: H, a multiple of 16 */
-    long causal;
-    float scale;
-    long dropped; /* of 65,536 weights */
-    uint64_t key;
-} Shape;
 
 /* c (rows x 16 NR) = or += a b, with a's and b's values in pairs: k counts pairs, steps are in pairs. */
 static inline __attribute__((always_inline)) void tile(
@@ -144,7 +130,13 @@ static inline void kept(const Shape *s, long query, long head, long j, float fac
 
 static inline long padded_to(long n, long unit) { return (n + unit - 1) / unit * unit; }
 
-static void forward_one(const Shape *s, Side q, Side k, Side v, bf16 *out, float *lse, long b, long head, char *room)
+size_t attend_room(long keys, long width)
+{
+    const long padded = padded_to(keys, 32);
+    return padded_to(4 * (padded * width + BLOCK * padded + BLOCK * width) + 2 * BLOCK * padded, 64);
+}
+
+void attend_one(const Shape *s, Side q, Side k, Side v, bf16 *out, float *lse, long b, long head, char *room)
 {
     const long width = s->width, q0 = s->q_cu[b], k0 = s->k_cu[b], queries = s->q_cu[b + 1] - q0, keys = s->k_cu[b + 1] - k0;
     const long padded = padded_to(keys, 32), out_row = s->heads * width;
@@ -180,7 +172,8 @@ static void forward_one(const Shape *s, Side q, Side k, Side v, bf16 *out, float
                 _mm512_storeu_si512(weights + i * padded + j, (__m512i)both);
             }
             sums[i] = _mm512_reduce_add_ps(total);
-            lse[(q0 + first + i) * s->heads + head] = s->scale * top + logf(sums[i]);
+            if (lse != NULL)
+                lse[(q0 + first + i) * s->heads + head] = s->scale * top + logf(sums[i]);
         }
         product((const word *)weights, padded / 2, 1, values_along, width, mixed, width, rows, width, seen_here / 2, 0);
         for (long i = 0; i < rows; i++)
@@ -276,18 +269,17 @@ int attend_forward(
     float scale, long dropped, uint64_t key, int threads)
 {
     const Shape s = {q_cu, k_cu, sequences, heads, width, causal, scale, dropped, key};
-    const long keys = longest(k_cu, sequences);
-    const size_t need = 4 * (keys * width + BLOCK * keys + BLOCK * width) + 2 * BLOCK * keys + 64;
+    const size_t need = attend_room(longest(k_cu, sequences), width);
     int failed = 0;
 #pragma omp parallel num_threads(threads) reduction(| : failed)
     {
-        char *room = aligned_alloc(64, need / 64 * 64 + 64);
+        char *room = aligned_alloc(64, need);
         failed = room == NULL;
 #pragma omp for schedule(dynamic, 1)
         for (long item = 0; item < sequences * heads; item++)
             if (room != NULL)
-                forward_one(&s, (Side){q, q_row, q_head}, (Side){k, k_row, k_head}, (Side){v, v_row, v_head}, out, lse,
-                            item / heads, item % heads, room);
+                attend_one(&s, (Side){q, q_row, q_head}, (Side){k, k_row, k_head}, (Side){v, v_row, v_head}, out, lse,
+                           item / heads, item % heads, room);
         free(room);
     }
     return failed;

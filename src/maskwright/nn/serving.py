@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.nn.block import Block
+from maskwright.nn.served import Served, serves
 from maskwright.nn.stack import Stack
 
 __all__ = ["serving"]
@@ -39,7 +40,7 @@ def serving(net: N) -> N:
         return net
     now = [_state(w) for w in weights]
     if net not in _COPIES or _COPIES[net][0] != now:
-        packed = nn.ModuleList(_packed(block) if _serves(block) else block for block in stack.blocks)
+        packed = nn.ModuleList(_serving(block) for block in stack.blocks)
         _COPIES[net] = now, _with(net, stack=_with(stack, blocks=packed))
     return cast(N, _COPIES[net][1])
 
@@ -63,8 +64,13 @@ def _with(module: N, **parts: nn.Module) -> N:
     return twin
 
 
-def _packed(block: nn.Module) -> nn.Module:
-    assert isinstance(block, Block)
+def _serving(block: nn.Module) -> nn.Module:
+    if serves(block):
+        return Served(cast(Block, block))
+    return _packed(cast(Block, block)) if _serves(block) else block
+
+
+def _packed(block: Block) -> Block:
     twin = _with(block, **{name: _Packed(m) for name, m in block._modules.items() if isinstance(m, nn.Linear)})
     if block.spec.activation == "gelu" and not block.spec.gated:
         twin.up.after, twin.activation = "gelu", _same  # type: ignore[assignment]

@@ -1,0 +1,284 @@
+/* A post-norm block as it serves: attention, feed-forward network, residuals and LayerNorms, without gradients or dropout.
+ *
+ * Work is cut by sequences, into groups of about GROUP tokens: a group passes the whole block while its queries, keys, values
+ * and inner states stay in one core's cache, and no thread waits for another.  Where there are too few groups for the threads,
+ * the threads share one, a step after the other.  Products are the library's (``Product``); what stands behind each is
+ * done while its result is still in the cache.  The residual stream is fp32, what goes into products is bfloat16.
+ * Every row is computed the same way whatever stands beside it: the bits do not depend on the number of threads.
+ */
+#include "attention.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+
+enum { GROUP = 96, PANEL = 96, WIDE = 64, UNIT = 4 }; /* rows of a group, of a panel; columns and unit of rows of a product */
+
+/* c (rows, 64) = a b; b in panels of 64 columns, in pairs along k (oneDNN's "VNNI" layout). */
+typedef void Product(
+    long rows, long columns, long k, long a_row, long b_row, long c_row, _Bool add, const void *a, const void *b, float *c,
+    _Bool pairs);
+typedef void Release(_Bool pairs);
+
+typedef struct { /* in the order in which nn/serving.py gives them */
+    Product *product;
+    Release *release;
+    const bf16 *query, *key_value, *out, *up, *down;
+    const float *b_query, *b_key_value, *b_out, *b_up, *b_down;
+    const float *gain, *shift, *feed_gain, *feed_shift;
+} Parts;
+
+typedef struct {
+    const Parts *parts;
+    const float *x;
+    float *y;
+    const int32_t *cu, *q_cu;
+    const int64_t *rows; /* which tokens ask, or NULL: all */
+    long width, heads, feed; /* multiples of 16 */
+    float scale, eps;
+} Block;
+
+/* Some sequences, and what is computed of them on the way. */
+typedef struct {
+    long first, q_first, sequences, tokens, queries;
+    int32_t *cu, *q_cu; /* from the group's first token on */
+    bf16 *query, *key_value, *seen;
+} Group;
+
+/* What a thread works in. */
+typedef struct {
+    bf16 *narrowed, *inner; /* (PANEL, D), (PANEL, F) */
+    float *product, *sum; /* (PANEL, 64) or (PANEL, D), (PANEL, D) */
+    char *attention;
+} Room;
+
+static inline long least(long a, long b) { return a < b ? a : b; }
+static inline long most(long a, long b) { return a > b ? a : b; }
+static inline long up_to(long n, long unit) { return (n + unit - 1) / unit * unit; }
+
+static void multiply(const Block *s, const bf16 *a, long rows, const bf16 *b, long k, long columns, float *c, long c_row)
+{
+    for (long n = 0; n < columns; n += WIDE)
+        s->parts->product(up_to(rows, UNIT), WIDE, k, k, WIDE, c_row, 0, a, b + n * k, c + n, 1);
+}
+
+/* to = from + bias, narrowed. */
+static void project(const Block *s, const bf16 *a, long rows, const bf16 *b, const float *bias, long columns, bf16 *to, float *c)
+{
+    for (long n = 0; n < columns; n += WIDE) {
+        multiply(s, a, rows, b + n * s->width, s->width, WIDE, c, WIDE);
+        const long wide = columns - n < WIDE ? columns - n : WIDE;
+        for (long i = 0; i < rows; i++)
+            for (long j = 0; j < wide; j += 16)
+                narrow(to + i * columns + n + j, _mm512_add_ps(_mm512_loadu_ps(c + i * WIDE + j), _mm512_loadu_ps(bias + n + j)));
+    }
+}
+
+/* x Φ(x); the normal distribution's tail by Abramowitz and Stegun's 7.1.26, to 1.5e-7. */
+static inline __m512 gelu(__m512 x)
+{
+    const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
+    const __m512 d = _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1));
+    __m512 t = _mm512_rcp14_ps(d);
+    t = _mm512_mul_ps(t, _mm512_fnmadd_ps(d, t, _mm512_set1_ps(2)));
+    __m512 p = _mm512_fmadd_ps(t, _mm512_set1_ps(1.061405429f), _mm512_set1_ps(-1.453152027f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(1.421413741f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(-0.284496736f));
+    p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.254829592f));
+    p = _mm512_mul_ps(_mm512_mul_ps(p, t), _mm512_set1_ps(0.5f));
+    const __m512 tail = _mm512_mul_ps(p, exp_ps(_mm512_mul_ps(z, _mm512_sub_ps(_mm512_setzero_ps(), z))));
+    const __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
+    return _mm512_mul_ps(x, _mm512_mask_sub_ps(tail, above, _mm512_set1_ps(1), tail));
+}
+
+/* y = LayerNorm(x + f + bias); also narrowed, unless that is NULL. */
+static void add_norm(
+    const float *x, const float *f, const float *bias, const float *gain, const float *shift, float eps, long width, float *y,
+    bf16 *narrowed)
+{
+    __m512 total = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+    for (long d = 0; d < width; d += 16) {
+        const __m512 added = _mm512_add_ps(_mm512_loadu_ps(f + d), _mm512_loadu_ps(bias + d));
+        const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(x + d), added);
+        _mm512_storeu_ps(y + d, sum);
+        total = _mm512_add_ps(total, sum);
+    }
+    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(total) / width);
+    for (long d = 0; d < width; d += 16) {
+        const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(y + d), mean);
+        squares = _mm512_fmadd_ps(off, off, squares);
+    }
+    const __m512 rstd = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / width + eps));
+    for (long d = 0; d < width; d += 16) {
+        const __m512 unit = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(y + d), mean), rstd);
+        const __m512 normed = _mm512_fmadd_ps(unit, _mm512_loadu_ps(gain + d), _mm512_loadu_ps(shift + d));
+        _mm512_storeu_ps(y + d, normed);
+        if (narrowed != NULL)
+            narrow(narrowed + d, normed);
+    }
+}
+
+/* Which token the group's query i is. */
+static inline long token(const Block *s, const Group *g, long i)
+{
+    return s->rows == NULL ? g->first + i : s->rows[g->q_first + i];
+}
+
+/* Keys and values of the group's tokens from ``first`` on, at most PANEL; queries with them where all tokens ask. */
+static void look(const Block *s, const Group *g, long first, long rows, const Room *room)
+{
+    const Parts *p = s->parts;
+    for (long i = 0; i < rows; i++)
+        for (long d = 0; d < s->width; d += 16)
+            narrow(room->narrowed + i * s->width + d, _mm512_loadu_ps(s->x + (g->first + first + i) * s->width + d));
+    bf16 *key_value = g->key_value + first * 2 * s->width;
+    project(s, room->narrowed, rows, p->key_value, p->b_key_value, 2 * s->width, key_value, room->product);
+    if (s->rows == NULL)
+        project(s, room->narrowed, rows, p->query, p->b_query, s->width, g->query + first * s->width, room->product);
+}
+
+/* Queries of some tokens alone. */
+static void ask(const Block *s, const Group *g, long first, long rows, const Room *room)
+{
+    for (long i = 0; i < rows; i++)
+        for (long d = 0; d < s->width; d += 16)
+            narrow(room->narrowed + i * s->width + d, _mm512_loadu_ps(s->x + token(s, g, first + i) * s->width + d));
+    project(s, room->narrowed, rows, s->parts->query, s->parts->b_query, s->width, g->query + first * s->width, room->product);
+}
+
+static void attend(const Block *s, const Group *g, long sequence, long head, const Room *room)
+{
+    const long width = s->width / s->heads;
+    const Shape shape = {g->q_cu, g->cu, g->sequences, s->heads, width, 0, s->scale, 0, 0};
+    const Side key = {g->key_value, 2 * s->width, width}, value = {g->key_value + s->width, 2 * s->width, width};
+    attend_one(&shape, (Side){g->query, s->width, width}, key, value, g->seen, NULL, sequence, head, room->attention);
+}
+
+/* All behind attention, for the group's queries from ``first`` on, at most PANEL. */
+static void feed(const Block *s, const Group *g, long first, long rows, const Room *room)
+{
+    const Parts *p = s->parts;
+    const long width = s->width, wide = up_to(width, WIDE);
+    multiply(s, g->seen + first * width, rows, p->out, width, width, room->product, wide);
+    for (long i = 0; i < rows; i++)
+        add_norm(s->x + token(s, g, first + i) * width, room->product + i * wide, p->b_out, p->gain, p->shift, s->eps, width,
+                 room->sum + i * width, room->narrowed + i * width);
+    for (long n = 0; n < s->feed; n += WIDE) {
+        multiply(s, room->narrowed, rows, p->up + n * width, width, WIDE, room->product, WIDE);
+        const long columns = s->feed - n < WIDE ? s->feed - n : WIDE;
+        for (long i = 0; i < rows; i++)
+            for (long j = 0; j < columns; j += 16)
+                narrow(room->inner + i * s->feed + n + j,
+                       gelu(_mm512_add_ps(_mm512_loadu_ps(room->product + i * WIDE + j), _mm512_loadu_ps(p->b_up + n + j))));
+    }
+    multiply(s, room->inner, rows, p->down, s->feed, width, room->product, wide);
+    for (long i = 0; i < rows; i++)
+        add_norm(room->sum + i * width, room->product + i * wide, p->b_down, p->feed_gain, p->feed_shift, s->eps, width,
+                 s->y + (g->q_first + first + i) * width, NULL);
+}
+
+/* One group through the block, by thread ``me`` of so many that share it. */
+static void pass(const Block *s, const Group *g, const Room *room, long me, long team)
+{
+    const long rows = least(PANEL, up_to((g->tokens + team - 1) / team, UNIT));
+    for (long i = me * rows; i < g->tokens; i += team * rows)
+        look(s, g, i, least(rows, g->tokens - i), room);
+    if (s->rows != NULL)
+        for (long i = me * rows; i < g->queries; i += team * rows)
+            ask(s, g, i, least(rows, g->queries - i), room);
+    if (team > 1) {
+#pragma omp barrier
+    }
+    for (long item = me; item < g->sequences * s->heads; item += team)
+        attend(s, g, item / s->heads, item % s->heads, room);
+    if (team > 1) {
+#pragma omp barrier
+    }
+    for (long i = me * rows; i < g->queries; i += team * rows)
+        feed(s, g, i, least(rows, g->queries - i), room);
+}
+
+/* Bytes of a group, a multiple of 64. */
+static size_t group_size(const Block *s, long from, long to)
+{
+    const long tokens = s->cu[to] - s->cu[from], queries = up_to(s->q_cu[to] - s->q_cu[from], UNIT);
+    return up_to(2 * s->width * (2 * tokens + 2 * queries) + 8 * (to - from + 1), 64);
+}
+
+static Group group_in(char *room, const Block *s, long from, long to)
+{
+    Group g = {s->cu[from], s->q_cu[from], to - from, s->cu[to] - s->cu[from], s->q_cu[to] - s->q_cu[from]};
+    g.query = (bf16 *)room;
+    g.seen = g.query + up_to(g.queries, UNIT) * s->width;
+    g.key_value = g.seen + up_to(g.queries, UNIT) * s->width;
+    g.cu = (int32_t *)(g.key_value + g.tokens * 2 * s->width);
+    g.q_cu = g.cu + g.sequences + 1;
+    for (long b = 0; b <= g.sequences; b++) {
+        g.cu[b] = s->cu[from + b] - g.first;
+        g.q_cu[b] = s->q_cu[from + b] - g.q_first;
+    }
+    return g;
+}
+
+static size_t room_size(const Block *s, long longest)
+{
+    const long bytes = PANEL * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed);
+    return up_to(bytes, 64) + attend_room(longest, s->width / s->heads);
+}
+
+static Room room_in(char *memory, const Block *s)
+{
+    Room room = {.sum = (float *)memory};
+    room.product = room.sum + PANEL * s->width;
+    room.narrowed = (bf16 *)(room.product + PANEL * up_to(s->width, WIDE));
+    room.inner = room.narrowed + PANEL * s->width;
+    room.attention = memory + up_to((char *)(room.inner + PANEL * s->feed) - memory, 64);
+    return room;
+}
+
+/* x (T, D) -> y (R, D), fp32: what comes out of the block for the tokens ``rows``, which are in the sequences that q_cu says;
+ * for all tokens of a sequence where rows is NULL and q_cu is cu.  Returns 0, or 1 where there was no memory. */
+int serve_block(
+    const Parts *parts, const float *x, float *y, const int32_t *cu, const int64_t *rows, const int32_t *q_cu, long sequences,
+    long width, long heads, long feed, float scale, float eps, int threads)
+{
+    const Block s = {parts, x, y, cu, q_cu, rows, width, heads, feed, scale, eps};
+    long *starts = malloc(sizeof(long) * (sequences + 1)), groups = 0, longest = 0;
+    if (starts == NULL)
+        return 1;
+    for (long b = 0; b < sequences; b++) {
+        if (b == 0 || cu[b + 1] - cu[starts[groups - 1]] > GROUP)
+            starts[groups++] = b;
+        longest = most(longest, cu[b + 1] - cu[b]);
+    }
+    if (groups < 2 * threads)
+        groups = 1;
+    starts[groups] = sequences;
+    size_t own = 0;
+    for (long n = 0; n < groups; n++)
+        own = most(own, group_size(&s, starts[n], starts[n + 1]));
+    const size_t shared = groups == 1 ? own : 0, each = room_size(&s, longest) + own - shared;
+    char *memory = aligned_alloc(64, shared + threads * each);
+    const Group all = memory != NULL && shared ? group_in(memory, &s, 0, sequences) : (Group){0};
+    if (memory != NULL) {
+#pragma omp parallel num_threads(threads)
+        {
+            const long me = omp_get_thread_num(), team = omp_get_num_threads();
+            char *mine = memory + shared + me * each;
+            const Room room = room_in(mine + own - shared, &s);
+            if (shared)
+                pass(&s, &all, &room, me, team);
+            else
+#pragma omp for schedule(dynamic, 1)
+                for (long n = 0; n < groups; n++) {
+                    const Group g = group_in(mine, &s, starts[n], starts[n + 1]);
+                    pass(&s, &g, &room, 0, 1);
+                }
+            parts->release(1);
+        }
+    }
+    const int failed = memory == NULL;
+    free(memory);
+    free(starts);
+    return failed;
+}
