@@ -22,14 +22,13 @@ from torch import Tensor, nn
 from maskwright.checkpoint.folder import Card, read_folder, write_folder
 from maskwright.checkpoint.hub import resolve
 from maskwright.checkpoint.sentences import write_sentence_files
-from maskwright.data.batch import Batch, Collator, Sample
+from maskwright.data.batch import Batch, lay_rows
 from maskwright.data.plan import Budget
-from maskwright.data.source import RowsSource, tokenise_rows
+from maskwright.data.source import tokenise_rows
 from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
 from maskwright.families.heads import POOLED
 from maskwright.families.seq2seq import Seq2SeqNet
-from maskwright.keys import Key
 from maskwright.machine import autocast, seeded
 from maskwright.machine import precision as dtype_of
 from maskwright.nn.block import Beside
@@ -408,20 +407,17 @@ def batches_of(
     model: Model, rows: Sequence[tuple[str, ...]], batch_tokens: int, length: int | None = None
 ) -> list[Batch]:
     """Tokenise texts or pairs of texts and lay them out, the longest first; ``batch.examples`` are row numbers."""
-    tokenizer = model.tokenizer
-    ids = tokenise_rows(tokenizer, rows, min(length or model.longest, model.longest))
-    source = RowsSource(ids, np.zeros(len(ids)), tokenizer.frame, "")
-    lengths = source.lengths()
+    tokenizer, frame = model.tokenizer, model.tokenizer.frame
+    tokenised = tokenise_rows(tokenizer, rows, min(length or model.longest, model.longest))
+    special = {texts: frame.special(texts) for texts in (1, 2)}
+    lengths = np.array([special[len(row)] + sum(map(len, row)) for row in tokenised], dtype=np.int64)
     order = np.argsort(-lengths, kind="stable")
     bounds = Budget(tokens=max(batch_tokens, model.longest)).steps(lengths[order])
-    collate = Collator.of((), tokenizer)
-    plan = source.plan(Budget(examples=1), Key(0), shuffle=False)
-    samples: list[list[Sample]] = [
-        [source.sample(plan, int(n)) for n in order[a:b]] for a, b in itertools.pairwise(bounds)
-    ]
-    return [_few(collate, group)(group, Key(0)) for group in samples]
-
-
-def _few(collate: Collator, samples: Sequence[Sample]) -> Collator:
-    """Round a sentence or two up by less: 28 tokens that become 64 take twice as long every time, not only the first."""
-    return replace(collate, round_tokens=8) if sum(len(sample.ids) for sample in samples) < _MANY else collate
+    pad_id = tokenizer.roles.get("pad", 0)
+    batches = []
+    for numbers in (order[a:b].tolist() for a, b in itertools.pairwise(bounds)):
+        total = int(lengths[numbers].sum())
+        # A sentence or two are rounded up by less: 28 tokens that become 64 take twice as long every time, not only the first.
+        total += -total % (8 if total < _MANY else 64)
+        batches.append(lay_rows(tokenised, numbers, frame, pad_id, total))
+    return batches

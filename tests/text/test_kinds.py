@@ -1,5 +1,6 @@
 """Byte BPE and Unigram: the ids of the transformers library, from every kind of file, by every way."""
 
+import importlib
 import json
 import lzma
 import pickle
@@ -139,8 +140,9 @@ def reference(folders: dict[str, Path]) -> Callable[[str], Any]:
     message as Google's protobuf library reads it.
     """
     import transformers
-    from transformers import convert_slow_tokenizer as convert
 
+    # Not ``from transformers import``: the module and a function of it have one name, and either may be found.
+    convert = importlib.import_module("transformers.convert_slow_tokenizer")
     made: dict[str, Any] = {}
 
     def make(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from maskwright.nn.vocabulary import IGNORED
 from maskwright.text.special import Frame
 from maskwright.text.tokenizer import Tokenizer
 
-__all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target"]
+__all__ = ["IGNORED", "Batch", "Collator", "Sample", "Stage", "Target", "lay_rows"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Batch:
     def asking(self, rows: Sequence[Tensor] | None) -> Batch:
         """Return the same batch of which only these rows of the last hidden state are read, (M,) int64 each; None: all."""
         if rows is None or not isinstance(self.layout, Ragged):
-            return replace(self, read=None)
+            return self if self.read is None else replace(self, read=None)
         return replace(self, read=Read.of(self.layout, rows))
 
     @property
@@ -75,6 +76,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on another device."""
+        if torch.device(device).type == self.ids_T.device.type == "cpu":
+            return self
         return replace(
             self,
             ids_T=moved(self.ids_T, device),
@@ -180,20 +183,12 @@ class Collator:
         lengths = [len(sample.ids) for sample in samples]
         total = _round_up(sum(lengths), self.round_tokens)
         ids = np.full((total, *samples[0].ids.shape[1:]), self.pad_id, dtype=np.int64)
-        positions = np.zeros(total, dtype=np.int64)
         segments = np.zeros(total, dtype=np.int64)
         begins = np.cumsum([0, *lengths])
         for sample, begin, end in zip(samples, begins, begins[1:], strict=False):
             ids[begin:end], segments[begin:end] = sample.ids, sample.segments
-            positions[begin:end] = np.arange(end - begin)
-        return Batch(
-            torch.from_numpy(ids),
-            torch.from_numpy(positions),
-            torch.from_numpy(segments),
-            Ragged.of(lengths, total),
-            {name: self._join(name, samples, begins) for name in samples[0].targets},
-            tuple(sample.number for sample in samples),
-        )
+        targets = {name: self._join(name, samples, begins) for name in samples[0].targets}
+        return _batch(ids, segments, lengths, tuple(sample.number for sample in samples), targets)
 
     def _join(self, name: str, samples: Sequence[Sample], begins: NDArray[np.int64]) -> Target:
         pairs = [sample.targets[name] for sample in samples]
@@ -205,6 +200,46 @@ class Collator:
             rows = np.concatenate([rows, np.zeros(extra, dtype=np.int64)])
             labels = np.concatenate([labels, np.full(extra, IGNORED)])
         return Target(torch.from_numpy(rows), torch.from_numpy(labels), count)
+
+
+def lay_rows(
+    rows: Sequence[tuple[Sequence[int], ...]], numbers: Sequence[int], frame: Frame, pad_id: int, total: int
+) -> Batch:
+    """Lay some of the rows, each one or two lists of ids, end to end in their frames: what is read and not learnt from.
+
+    total: T, at least the tokens that there are; ``pad_id`` fills up.
+    """
+    ids: list[int] = []
+    segments: list[int] = []
+    ends = [0]
+    for number in numbers:
+        row = rows[number]
+        for place in frame.around(len(row)):
+            part = row[place.text] if place.id is None else (place.id,)
+            ids.extend(part)
+            segments.extend([place.segment] * len(part))
+        ends.append(len(ids))
+    first = np.array(ids, dtype=np.int64)  # (T, C) of words that are spelt out
+    ids_T = np.full((total, *first.shape[1:]), pad_id, dtype=np.int64)
+    ids_T[: len(first)] = first
+    segments_T = np.zeros(total, dtype=np.int64)
+    segments_T[: len(first)] = segments
+    lengths = [end - begin for begin, end in pairwise(ends)]
+    return _batch(ids_T, segments_T, lengths, tuple(numbers), {})
+
+
+def _batch(
+    ids_T: NDArray[np.int64],
+    segments_T: NDArray[np.int64],
+    lengths: list[int],
+    examples: tuple[int, ...],
+    targets: Mapping[str, Target],
+) -> Batch:
+    layout = Ragged.of(lengths, len(ids_T))
+    ranks_T = np.arange(len(ids_T)) - layout.cu.numpy()[layout.row.numpy()]
+    ranks_T[layout.tokens :] = 0
+    tokens = torch.from_numpy(ids_T), torch.from_numpy(ranks_T), torch.from_numpy(segments_T)
+    return Batch(*tokens, layout, targets, examples)
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -155,7 +155,8 @@ def tokenise_rows(tokenizer: Tokenizer, rows: Sequence[tuple[str, ...]], length:
         )
     check_room(length, tokenizer.frame.special(texts), texts)
     firsts = tokenizer.encode_batch_truncated([row[0] for row in rows], length)
-    seconds = iter(tokenizer.encode_batch_truncated([row[1] for row in rows if len(row) > 1], length))
+    pairs = [row[1] for row in rows if len(row) > 1]
+    seconds = iter(tokenizer.encode_batch_truncated(pairs, length) if pairs else [])
     return [
         cut_pair(first, next(seconds) if len(row) > 1 else None, length - tokenizer.frame.special(len(row)))
         for first, row in zip(firsts, rows, strict=True)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from maskwright.nn.block import Block
 from maskwright.nn.embed import EmbedSpec
 from maskwright.nn.layout import Layout, Read
 from maskwright.nn.past import Past
@@ -212,7 +213,7 @@ class Net(nn.Module):
     def narrows(self) -> bool:
         """Whether the last layer can leave out tokens that nobody asks for."""
         last = self.stack.blocks[self.stack.order[-1]]
-        return type(self).forward is Net.forward and getattr(last, "narrows", False)
+        return type(self).forward is Net.forward and isinstance(last, Block) and last.narrows
 
     def head_outputs(self) -> dict[str, int]:
         """Return head -> outputs of its last layer (0 for a head without a layer called ``score``)."""

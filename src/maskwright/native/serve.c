@@ -1,7 +1,7 @@
-/* A post-norm block as it serves: attention, feed-forward network, residuals and LayerNorms, without gradients or dropout.
+/* Post-norm blocks as they serve: attention, feed-forward network, residuals and LayerNorms, without gradients or dropout.
  *
- * Work is cut by sequences, into groups of about GROUP tokens: a group passes the whole block while its queries, keys, values
- * and inner states stay in one core's cache, and no thread waits for another.  Where there are too few groups for the threads,
+ * Work is cut by sequences, into groups of about GROUP tokens: a group passes all blocks while its queries, keys, values and
+ * inner states stay in one core's cache, and no thread waits for another.  Where there are too few groups for the threads,
  * the threads share one, a step after the other.  Products are the library's (``Product``); what stands behind each is
  * done while its result is still in the cache.  The residual stream is fp32, what goes into products is bfloat16.
  * Every row is computed the same way whatever stands beside it: the bits do not depend on the number of threads.
@@ -41,14 +41,15 @@ typedef struct {
 /* Some sequences, and what is computed of them on the way. */
 typedef struct {
     long first, q_first, sequences, tokens, queries;
-    int32_t *cu, *q_cu; /* from the group's first token on */
-    bf16 *query, *key_value, *seen;
+    const int32_t *cu, *q_cu; /* from the group's first token on */
+    bf16 *query, *key_value, *seen; /* where they are does not change from layer to layer: threads may be in two of them */
 } Group;
 
 /* What a thread works in. */
 typedef struct {
     bf16 *narrowed, *inner; /* (PANEL, D), (PANEL, F) */
     float *product, *sum; /* (PANEL, 64) or (PANEL, D), (PANEL, D) */
+    int32_t *cu, *q_cu; /* the group's */
     char *attention;
 } Room;
 
@@ -177,15 +178,19 @@ static void feed(const Block *s, const Group *g, long first, long rows, const Ro
                  s->y + (g->q_first + first + i) * width, NULL);
 }
 
-/* One group through the block, by thread ``me`` of so many that share it. */
+/* One group through a block, by thread ``me`` of so many that share it; each looks again at the rows that it fed itself. */
 static void pass(const Block *s, const Group *g, const Room *room, long me, long team)
 {
     const long rows = least(PANEL, up_to((g->tokens + team - 1) / team, UNIT));
     for (long i = me * rows; i < g->tokens; i += team * rows)
         look(s, g, i, least(rows, g->tokens - i), room);
-    if (s->rows != NULL)
+    if (s->rows != NULL) {
+        if (team > 1) { /* they may be what another thread computed */
+#pragma omp barrier
+        }
         for (long i = me * rows; i < g->queries; i += team * rows)
             ask(s, g, i, least(rows, g->queries - i), room);
+    }
     if (team > 1) {
 #pragma omp barrier
     }
@@ -198,87 +203,103 @@ static void pass(const Block *s, const Group *g, const Room *room, long me, long
         feed(s, g, i, least(rows, g->queries - i), room);
 }
 
-/* Bytes of a group, a multiple of 64. */
-static size_t group_size(const Block *s, long from, long to)
+/* What two sizes have in common: rows of tokens, or of queries where those that fill up make them more. */
+static long group_rows(const Block *last, long from, long to)
 {
-    const long tokens = s->cu[to] - s->cu[from], queries = up_to(s->q_cu[to] - s->q_cu[from], UNIT);
-    return up_to(2 * s->width * (2 * tokens + 2 * queries) + 8 * (to - from + 1), 64);
+    return up_to(most(last->cu[to] - last->cu[from], last->q_cu[to] - last->q_cu[from]), UNIT);
 }
 
-static Group group_in(char *room, const Block *s, long from, long to)
+static Group group_in(char *memory, const Room *room, const Block *s, long rows, long from, long to)
 {
-    Group g = {s->cu[from], s->q_cu[from], to - from, s->cu[to] - s->cu[from], s->q_cu[to] - s->q_cu[from]};
-    g.query = (bf16 *)room;
-    g.seen = g.query + up_to(g.queries, UNIT) * s->width;
-    g.key_value = g.seen + up_to(g.queries, UNIT) * s->width;
-    g.cu = (int32_t *)(g.key_value + g.tokens * 2 * s->width);
-    g.q_cu = g.cu + g.sequences + 1;
+    Group g = {.first = s->cu[from], .q_first = s->q_cu[from], .sequences = to - from, .cu = room->cu, .q_cu = room->q_cu};
+    g.tokens = s->cu[to] - g.first;
+    g.queries = s->q_cu[to] - g.q_first;
+    g.query = (bf16 *)memory;
+    g.seen = g.query + rows * s->width;
+    g.key_value = g.seen + rows * s->width;
     for (long b = 0; b <= g.sequences; b++) {
-        g.cu[b] = s->cu[from + b] - g.first;
-        g.q_cu[b] = s->q_cu[from + b] - g.q_first;
+        room->cu[b] = s->cu[from + b] - g.first;
+        room->q_cu[b] = s->q_cu[from + b] - g.q_first;
     }
     return g;
 }
 
-static size_t room_size(const Block *s, long longest)
+/* Some sequences through all blocks, by thread ``me`` of so many. */
+static void pass_all(const Block *s, long layers, char *memory, const Room *room, long from, long to, long me, long team)
 {
-    const long bytes = PANEL * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed);
+    const long rows = group_rows(&s[layers - 1], from, to);
+    for (long n = 0; n < layers; n++) {
+        const Group g = group_in(memory, room, &s[n], rows, from, to);
+        pass(&s[n], &g, room, me, team);
+    }
+}
+
+static size_t room_size(const Block *s, long sequences, long longest)
+{
+    const long bytes = PANEL * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed) + 8 * (sequences + 1);
     return up_to(bytes, 64) + attend_room(longest, s->width / s->heads);
 }
 
-static Room room_in(char *memory, const Block *s)
+static Room room_in(char *memory, const Block *s, long sequences)
 {
     Room room = {.sum = (float *)memory};
     room.product = room.sum + PANEL * s->width;
     room.narrowed = (bf16 *)(room.product + PANEL * up_to(s->width, WIDE));
     room.inner = room.narrowed + PANEL * s->width;
-    room.attention = memory + up_to((char *)(room.inner + PANEL * s->feed) - memory, 64);
+    room.cu = (int32_t *)(room.inner + PANEL * s->feed);
+    room.q_cu = room.cu + sequences + 1;
+    room.attention = memory + up_to((char *)(room.q_cu + sequences + 1) - memory, 64);
     return room;
 }
 
-/* x (T, D) -> y (R, D), fp32: what comes out of the block for the tokens ``rows``, which are in the sequences that q_cu says;
- * for all tokens of a sequence where rows is NULL and q_cu is cu.  Returns 0, or 1 where there was no memory. */
-int serve_block(
-    const Parts *parts, const float *x, float *y, const int32_t *cu, const int64_t *rows, const int32_t *q_cu, long sequences,
-    long width, long heads, long feed, float scale, float eps, int threads)
+/* x (T, D) -> y (layers - 1, T, D) and last (R, D), fp32: what comes out of each block, of the last one for the tokens
+ * ``rows``, which are in the sequences that q_cu says; for all tokens where rows is NULL and q_cu is cu.
+ * Returns 0, or 1 where there was no memory. */
+int serve_stack(
+    const Parts *parts, long layers, const float *x, float *y, float *last, long tokens, const int32_t *cu, const int64_t *rows,
+    const int32_t *q_cu, long sequences, long width, long heads, long feed, float scale, float eps, int threads)
 {
-    const Block s = {parts, x, y, cu, q_cu, rows, width, heads, feed, scale, eps};
-    long *starts = malloc(sizeof(long) * (sequences + 1)), groups = 0, longest = 0;
-    if (starts == NULL)
-        return 1;
-    for (long b = 0; b < sequences; b++) {
+    long *starts = malloc(sizeof(long) * (sequences + 1)), groups = 0, longest = 0, size = 0, members = 0;
+    Block *s = malloc(sizeof(Block) * layers);
+    for (long b = 0; starts != NULL && b < sequences; b++) {
         if (b == 0 || cu[b + 1] - cu[starts[groups - 1]] > GROUP)
             starts[groups++] = b;
         longest = most(longest, cu[b + 1] - cu[b]);
     }
     if (groups < 2 * threads)
-        groups = 1;
-    starts[groups] = sequences;
-    size_t own = 0;
-    for (long n = 0; n < groups; n++)
-        own = most(own, group_size(&s, starts[n], starts[n + 1]));
-    const size_t shared = groups == 1 ? own : 0, each = room_size(&s, longest) + own - shared;
-    char *memory = aligned_alloc(64, shared + threads * each);
-    const Group all = memory != NULL && shared ? group_in(memory, &s, 0, sequences) : (Group){0};
-    if (memory != NULL) {
+        groups = least(1, groups);
+    for (long n = 0; s != NULL && n < layers; n++) {
+        const int ends = n == layers - 1;
+        s[n] = (Block){&parts[n], n ? y + (n - 1) * tokens * width : x, ends ? last : y + n * tokens * width, cu,
+                       ends ? q_cu : cu, ends ? rows : NULL, width, heads, feed, scale, eps};
+    }
+    char *memory = NULL;
+    if (starts != NULL && s != NULL) {
+        starts[groups] = sequences;
+        for (long n = 0; n < groups; n++) {
+            size = most(size, up_to(8 * width * group_rows(&s[layers - 1], starts[n], starts[n + 1]), 64));
+            members = most(members, starts[n + 1] - starts[n]);
+        }
+        const size_t each = room_size(s, members, longest), shared = groups > 1 ? 0 : size, own = groups > 1 ? size : 0;
+        memory = aligned_alloc(64, shared + threads * (own + each));
+        if (memory != NULL) {
 #pragma omp parallel num_threads(threads)
-        {
-            const long me = omp_get_thread_num(), team = omp_get_num_threads();
-            char *mine = memory + shared + me * each;
-            const Room room = room_in(mine + own - shared, &s);
-            if (shared)
-                pass(&s, &all, &room, me, team);
-            else
+            {
+                char *mine = memory + shared + omp_get_thread_num() * (own + each);
+                const Room room = room_in(mine + own, s, members);
+                if (groups == 1)
+                    pass_all(s, layers, memory, &room, 0, sequences, omp_get_thread_num(), omp_get_num_threads());
+                else
 #pragma omp for schedule(dynamic, 1)
-                for (long n = 0; n < groups; n++) {
-                    const Group g = group_in(mine, &s, starts[n], starts[n + 1]);
-                    pass(&s, &g, &room, 0, 1);
-                }
-            parts->release(1);
+                    for (long n = 0; n < groups; n++)
+                        pass_all(s, layers, mine, &room, starts[n], starts[n + 1], 0, 1);
+                parts->release(1);
+            }
         }
     }
     const int failed = memory == NULL;
     free(memory);
+    free(s);
     free(starts);
     return failed;
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,13 +57,11 @@ class Ragged:
     @classmethod
     def of(cls, lengths: list[int], total: int | None = None) -> Ragged:
         """Lay out sequences of the given lengths, followed by ``total - sum(lengths)`` tokens of no sequence."""
-        counts = torch.tensor(lengths, dtype=torch.int64)
-        cu = torch.zeros(len(lengths) + 1, dtype=torch.int32)
-        cu[1:] = counts.cumsum(0)
-        row = torch.repeat_interleave(torch.arange(len(lengths)), counts)
-        if total is not None and total > len(row):
-            row = torch.cat([row, torch.full((total - len(row),), len(lengths))])
-        return cls(cu, max(lengths), row, sum(lengths))
+        counts = [*lengths, max(0, (total or 0) - sum(lengths))]
+        row = np.repeat(np.arange(len(counts)), counts)
+        cu = np.zeros(len(counts), dtype=np.int32)
+        np.cumsum(lengths, out=cu[1:])
+        return cls(torch.from_numpy(cu), max(lengths), torch.from_numpy(row), int(cu[-1]))
 
     @property
     def batch(self) -> int:
@@ -89,6 +88,8 @@ class Ragged:
 
     def mean(self, x_TD: Tensor) -> Tensor:
         """(T, D) -> (B, D): the mean over each sequence's tokens."""
+        if self.batch == 1:
+            return x_TD[: self.tokens].mean(0, keepdim=True)
         sums = x_TD.new_zeros(self.batch + 1, x_TD.shape[-1]).index_add(0, self.row, x_TD)
         return sums[:-1] / self.cu.diff()[:, None]
 

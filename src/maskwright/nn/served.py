@@ -1,8 +1,8 @@
-"""A post-norm block as it serves on a CPU: one call of a compiled kernel, from fp32 states to fp32 states.
+"""Post-norm blocks as they serve on a CPU: one call of a compiled kernel, from fp32 states to those behind every block.
 
-What the kernel adds to the products of a serving copy is that nothing between them leaves the cache, and that Python says
-nothing in between.  The products themselves are oneDNN's, as torch lends them to the code that its compiler writes: AMX tiles
-or AVX-512 dot products, whatever the processor does best.
+What the kernel adds to a copy with its matrices laid out (``serving``) is that nothing leaves the cache between the products,
+and that Python says nothing there.  The products themselves are oneDNN's, as torch lends them to the code that its
+compiler writes: AMX tiles or AVX-512 dot products, whatever the processor does best.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskwright.native import call, here
+from maskwright.native import here, library
 from maskwright.nn.attend import named
 from maskwright.nn.block import Beside, Block
 from maskwright.nn.layout import Layout, Ragged, Read
-from maskwright.nn.past import Kept
+from maskwright.nn.past import Past
+from maskwright.nn.stack import Stack
 
 __all__ = ["Served", "serves"]
 
@@ -29,15 +30,19 @@ _WIDE = 64
 """Columns of a panel of a matrix, as in serve.c."""
 
 
-def serves(block: nn.Module) -> bool:
-    """Whether the kernel computes such a block: post-norm, looking both ways, with biases and GELU."""
-    if type(block) is not Block or not block.narrows or named() not in ("", "packed"):
+def serves(stack: Stack) -> bool:
+    """Whether the kernel computes such blocks: post-norm, looking both ways, with biases and GELU."""
+    plain = type(stack) is Stack and all(map(_plain, stack.blocks))
+    return plain and named() in ("", "packed") and here() and _products() is not None
+
+
+def _plain(block: nn.Module) -> bool:
+    if type(block) is not Block or not block.narrows:
         return False
     spec, norms = block.spec, (block.attend_norm, block.feed_norm)
-    plain = spec.activation == "gelu" and spec.bias and not spec.gated and not spec.cross
+    plain = spec.activation == "gelu" and spec.bias and not spec.gated and not spec.cross and block.scale is None
     sizes = spec.width // spec.heads, spec.feed_forward
-    fits = all(isinstance(norm, nn.LayerNorm) for norm in norms) and not any(size % 16 for size in sizes)
-    return plain and fits and here() and _products() is not None
+    return plain and all(isinstance(norm, nn.LayerNorm) for norm in norms) and not any(size % 16 for size in sizes)
 
 
 @lru_cache(maxsize=1)
@@ -52,47 +57,67 @@ def _products() -> tuple[int, int] | None:
     return found[0] or 0, found[1] or 0
 
 
-class Served(nn.Module):
-    """A block for bfloat16 without gradients."""
+@lru_cache(maxsize=1)
+def _kernel() -> ctypes._NamedFuncPointer:
+    """The kernel, told once what it takes: to find that out at each call takes longer than a small layer."""
+    kernels = library()
+    assert kernels is not None
+    at, whole, real = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
+    kernels.serve_stack.argtypes = [at, whole, at, at, at, whole, at, at, at, *[whole] * 4, real, real, ctypes.c_int]
+    return kernels.serve_stack
 
-    narrows = True
 
-    def __init__(self, block: Block) -> None:
-        super().__init__()
-        d = block.spec.width
-        qkv, b_qkv = block.qkv.weight, block.qkv.bias
-        matrices = qkv[:d], qkv[d:], block.out.weight, block.up.weight, block.down.weight
-        biases = b_qkv[:d], b_qkv[d:], block.out.bias, block.up.bias, block.down.bias
-        norms: list[Tensor] = [each for norm in (block.attend_norm, block.feed_norm) for each in norm.parameters()]
-        # Vectors are used where they are, so that they follow the network's; views hold the memory.
-        self._held = [*map(_panels, matrices), *(each.detach() for each in (*biases, *norms))]
+class Served(Stack):
+    """A stack for bfloat16 without gradients.  Its matrices are copies, narrowed; all else is the other's."""
+
+    def __init__(self, stack: Stack) -> None:
+        nn.Module.__init__(self)
+        self.recompute, self.order = False, stack.order
+        self.blocks, self.norm = stack.blocks, stack.norm
         products = _products()
         assert products is not None
-        self._parts = torch.tensor([*products, *(each.data_ptr() for each in self._held)], dtype=torch.int64)
-        scale = block.scale or (d // block.spec.heads) ** -0.5
-        self._sizes = d, block.spec.heads, block.spec.feed_forward, scale, float(block.spec.norm_eps)
-        self._plain: list[nn.Module] = [block]  # not a part of this one
+        # Held here, for the kernel knows addresses only.  Vectors stay where they are, so that they follow the network's.
+        self._parts = {number: _parts_of(stack.blocks[number]) for number in set(stack.order)}
+        rows = [[*products, *(each.data_ptr() for each in self._parts[number])] for number in stack.order]
+        self._table = torch.tensor(rows, dtype=torch.int64)
+        (spec, *_) = (block.spec for block in stack.blocks if isinstance(block, Block))
+        self._sizes = spec.width, spec.heads, spec.feed_forward, (spec.width // spec.heads) ** -0.5, spec.norm_eps
 
     def forward(
         self,
         x_TD: Tensor,
         positions_T: Tensor,
         layout: Layout,
-        bias: Tensor | None = None,
         beside: Beside | None = None,
-        kept: Kept | None = None,
+        past: Past | None = None,
         read: Read | None = None,
-    ) -> Tensor:
-        """(T, D) -> (T, D), as the block does; zeros for tokens of no sequence, and for those that nobody reads."""
-        if not isinstance(layout, Ragged) or bias is not None or kept is not None:
-            out: Tensor = self._plain[0](x_TD, positions_T, layout, bias, beside, kept, read)
-            return out
+    ) -> list[Tensor]:
+        """(T, D) -> layers + 1 tensors of (T, D), as of any stack; zeros for tokens of no sequence, or that nobody reads."""
+        if not isinstance(layout, Ragged) or beside is not None or past is not None:
+            return super().forward(x_TD, positions_T, layout, beside, past, read)
         x_TD = x_TD.float().contiguous()
-        rows, count, q_cu = (0, layout.tokens, layout.cu) if read is None else (read.rows_R, read.count, read.layout.cu)
-        y = torch.empty_like(x_TD) if read is None else x_TD.new_empty(len(read.rows_R), x_TD.shape[1])
-        y[count:] = 0
-        call("serve_block", self._parts, x_TD, y, layout.cu, rows, q_cu, layout.batch, *self._sizes)
-        return y if read is None else read.spread(y, len(x_TD))
+        layers, (tokens, width) = len(self.order), x_TD.shape
+        between = x_TD.new_empty(layers - 1, tokens, width)
+        last = x_TD.new_empty(tokens if read is None else len(read.rows_R), width)
+        if layout.tokens < tokens:
+            between[:, layout.tokens :] = 0
+            last[layout.tokens :] = 0
+        rows, q_cu = (None, layout.cu) if read is None else (read.rows_R.data_ptr(), read.layout.cu)
+        states = (x_TD.data_ptr(), between.data_ptr(), last.data_ptr(), tokens)
+        batch = (layout.cu.data_ptr(), rows, q_cu.data_ptr(), layout.batch)
+        if _kernel()(self._table.data_ptr(), layers, *states, *batch, *self._sizes, torch.get_num_threads()):
+            raise MemoryError(f"serve_stack: no memory to work in, for {tokens:,} tokens")
+        return [x_TD, *between.unbind(), last if read is None else read.spread(last, tokens)]
+
+
+def _parts_of(block: nn.Module) -> list[Tensor]:
+    """A block's matrices, biases and norms, in the order of serve.c's ``Parts``."""
+    assert isinstance(block, Block)
+    d, qkv, b_qkv = block.spec.width, block.qkv.weight, block.qkv.bias
+    matrices = qkv[:d], qkv[d:], block.out.weight, block.up.weight, block.down.weight
+    biases = b_qkv[:d], b_qkv[d:], block.out.bias, block.up.bias, block.down.bias
+    norms = *block.attend_norm.parameters(), *block.feed_norm.parameters()
+    return [*map(_panels, matrices), *(each.detach() for each in (*biases, *norms))]
 
 
 def _panels(weight_EK: Tensor) -> Tensor:

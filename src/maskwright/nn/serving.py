@@ -20,8 +20,26 @@ from maskwright.nn.stack import Stack
 __all__ = ["serving"]
 
 N = TypeVar("N", bound=nn.Module)
-_COPIES: WeakKeyDictionary[nn.Module, tuple[list[tuple[float, ...]], nn.Module]] = WeakKeyDictionary()
+_COPIES: WeakKeyDictionary[nn.Module, tuple[_State, nn.Module]] = WeakKeyDictionary()
 """Network -> its matrices as they were, and the copy.  Not in the network itself, which is copied and saved."""
+
+
+class _State:
+    """What tells whether matrices have changed: their places, their versions, and a few values.
+
+    Values too, for torch's fused optimisers count no version.
+    """
+
+    def __init__(self, weights: list[Tensor]) -> None:
+        self._places = [(w.data_ptr(), w._version) for w in weights]
+        flat = [w.detach().numpy().reshape(-1) for w in weights]
+        self._few = [values[:: max(1, len(values) // 3)] for values in flat]
+        self._were = [values.tolist() for values in self._few]
+
+    def holds(self, weights: list[Tensor]) -> bool:
+        """Whether these are the same, and as they were."""
+        same = self._places == [(w.data_ptr(), w._version) for w in weights]
+        return same and self._were == [values.tolist() for values in self._few]
 
 
 def serving(net: N) -> N:
@@ -32,23 +50,19 @@ def serving(net: N) -> N:
     stack = getattr(net, "stack", None)
     if not isinstance(stack, Stack):
         return net
-    layers = (m for block in stack.blocks if _serves(block) for m in block._modules.values())
-    weights = [m.weight for m in layers if isinstance(m, nn.Linear)]
+    weights = [weight for block in stack.blocks if _serves(block) for weight in _matrices(block)]
+    if net in _COPIES and _COPIES[net][0].holds(weights):
+        return cast(N, _COPIES[net][1])
     plain = all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
-    fast = plain and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if not weights or not fast:
+    if not weights or not plain or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return net
-    now = [_state(w) for w in weights]
-    if net not in _COPIES or _COPIES[net][0] != now:
-        packed = nn.ModuleList(_serving(block) for block in stack.blocks)
-        _COPIES[net] = now, _with(net, stack=_with(stack, blocks=packed))
+    twin = Served(stack) if serves(stack) else _with(stack, blocks=_packed(stack))
+    _COPIES[net] = _State(weights), _with(net, stack=twin)
     return cast(N, _COPIES[net][1])
 
 
-def _state(weight: Tensor) -> tuple[float, ...]:
-    """What changes with a tensor: its place, its version, and a few values, for torch's fused optimisers count no version."""
-    values = weight.detach().numpy().reshape(-1)
-    return weight.data_ptr(), weight._version, *values[:: max(1, len(values) // 3)].tolist()
+def _matrices(block: nn.Module) -> list[Tensor]:
+    return [cast(Tensor, m._parameters["weight"]) for m in block._modules.values() if type(m) is nn.Linear]
 
 
 def _serves(block: nn.Module) -> bool:
@@ -64,13 +78,12 @@ def _with(module: N, **parts: nn.Module) -> N:
     return twin
 
 
-def _serving(block: nn.Module) -> nn.Module:
-    if serves(block):
-        return Served(cast(Block, block))
-    return _packed(cast(Block, block)) if _serves(block) else block
+def _packed(stack: Stack) -> nn.ModuleList:
+    return nn.ModuleList(_packed_block(block) if _serves(block) else block for block in stack.blocks)
 
 
-def _packed(block: Block) -> Block:
+def _packed_block(block: nn.Module) -> nn.Module:
+    assert isinstance(block, Block)
     twin = _with(block, **{name: _Packed(m) for name, m in block._modules.items() if isinstance(m, nn.Linear)})
     if block.spec.activation == "gelu" and not block.spec.gated:
         twin.up.after, twin.activation = "gelu", _same  # type: ignore[assignment]

@@ -195,6 +195,8 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without special pieces around them."""
         try:
+            if len(texts) == 1:  # alone it need not wake other threads
+                return [self._backend.encode(texts[0], add_special_tokens=False).ids]
             return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
         except TypeError:  # half of a surrogate pair cannot cross into the library
             return self.encode_batch([sound(text) for text in texts])
