@@ -90,3 +90,23 @@ def test_the_peak_of_memory_is_that_of_the_process() -> None:
 
 def test_the_peak_of_products_is_a_number_of_operations() -> None:
     assert machine.peak(torch.float32, CPU, seconds=0.01) > 1e6
+
+
+def test_a_precision_that_there_is_not_is_refused(made_of) -> None:  # type: ignore[no-untyped-def]
+    made_of("amx_bf16", cuda=True)
+    with pytest.raises(ConfigError, match=r"no precision 'int9'.*int8.*Known: auto, fp32, bf16, int8"):
+        machine.precision("int9", CPU)
+    assert machine.precision("int8", CPU) == torch.int8
+    with pytest.raises(ConfigError, match="precision int8 is for CPUs, and this model is on cuda"):
+        machine.precision("int8", CUDA)
+
+
+def test_what_products_run_in_is_known_inside_and_forgotten_outside() -> None:
+    assert machine.products() == torch.float32
+    with machine.autocast(CPU, torch.int8):
+        assert machine.products() == torch.int8
+    with machine.autocast(CPU, torch.bfloat16):
+        assert machine.products() == torch.bfloat16
+    with pytest.raises(ValueError, match="once"), machine.autocast(CPU, torch.int8):
+        raise ValueError("once")
+    assert machine.products() == torch.float32

@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from typing import Any
 import psutil
 import torch
 
-from maskwright.errors import ConfigError
+from maskwright.errors import ConfigError, did_you_mean
 
 __all__ = [
+    "PRECISIONS",
     "autocast",
     "busy",
     "choice",
@@ -31,6 +33,7 @@ __all__ = [
     "peak",
     "peak_memory",
     "precision",
+    "products",
     "seeded",
     "widest",
 ]
@@ -68,10 +71,21 @@ def device() -> torch.device:
     return torch.device(named or [*there, "cpu"][0])
 
 
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+
+
 def precision(wanted: str, where: torch.device) -> torch.dtype:
-    """Return the dtype of matrix products: bf16 where the machine has instructions for it, unless told otherwise."""
+    """Return the dtype of matrix products: bf16 where the machine has instructions for it, unless told otherwise.
+
+    ConfigError for a name that is neither auto nor one of ``PRECISIONS``, and for int8 elsewhere than on a CPU.
+    """
+    if wanted != "auto" and wanted not in PRECISIONS:
+        names = ("auto", *PRECISIONS)
+        raise ConfigError(f"no precision {wanted!r}.{did_you_mean(wanted, names)} Known: {', '.join(names)}")
+    if wanted == "int8" and where.type != "cpu":
+        raise ConfigError(f"precision int8 is for CPUs, and this model is on {where.type}: take bf16")
     if wanted != "auto":
-        return torch.bfloat16 if wanted == "bf16" else torch.float32
+        return PRECISIONS[wanted]
     if where.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast = where.type == "cpu" and {"amx_bf16", "avx512_bf16"} & set(instruction_sets())
@@ -107,9 +121,31 @@ def _gpu(where: torch.device) -> str:
     return torch.cuda.get_device_name(0) if where.type == "cuda" else "Apple's GPU"
 
 
+_whole: ContextVar[bool] = ContextVar("whole", default=False)
+
+
 def autocast(where: torch.device, dtype: torch.dtype) -> Any:
-    """Return the context in which matrix products run in ``dtype``."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(where.type, dtype)
+    """Return the context in which matrix products run in ``dtype``; int8 is for blocks that serve, and bf16 for all else."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return _in_whole_numbers(where) if dtype == torch.int8 else torch.autocast(where.type, dtype)
+
+
+@contextmanager
+def _in_whole_numbers(where: torch.device) -> Iterator[None]:
+    before = _whole.set(True)
+    try:
+        with torch.autocast(where.type, torch.bfloat16):
+            yield
+    finally:
+        _whole.reset(before)
+
+
+def products() -> torch.dtype:
+    """Return what matrix products run in on the CPU here: fp32, or as the innermost ``autocast`` says."""
+    if not torch.is_autocast_enabled("cpu"):
+        return torch.float32
+    return torch.int8 if _whole.get() else torch.get_autocast_dtype("cpu")
 
 
 @lru_cache(maxsize=1)

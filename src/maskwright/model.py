@@ -29,7 +29,7 @@ from maskwright.errors import CheckpointError, ConfigError
 from maskwright.families import Family, Net, Spec, family_of
 from maskwright.families.heads import POOLED
 from maskwright.families.seq2seq import Seq2SeqNet
-from maskwright.machine import autocast, seeded
+from maskwright.machine import autocast, products, seeded
 from maskwright.machine import precision as dtype_of
 from maskwright.nn.block import Beside
 from maskwright.nn.layout import Grid, Layout
@@ -214,7 +214,7 @@ class Model(nn.Module):
 
         Where the batch says which tokens are read (``Batch.asking``), the last tensor may hold no others.
         """
-        net = serving(self.net) if self._serves_bf16 else self.net
+        net = self._serving
         given, layout = (batch.ids_T, batch.positions_T, batch.segments_T), batch.layout
         states: list[Tensor]
         if batch.read is not None and net.narrows:
@@ -228,11 +228,12 @@ class Model(nn.Module):
         return [state[places_T.clamp(max=len(state) - 1)] for state in states]  # rows of no sequence: whatever is there
 
     @property
-    def _serves_bf16(self) -> bool:
-        """Whether nobody is learning, and matrix products are in bf16 on the CPU."""
+    def _serving(self) -> Net:
+        """The network, or its copy for serving where nobody is learning and products on the CPU are not in fp32."""
         learning = self.training or torch.is_grad_enabled()
-        bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        return bf16 and not learning and self.device.type == "cpu"
+        if learning or self.device.type != "cpu" or (dtype := products()) == torch.float32:
+            return self.net
+        return serving(self.net, dtype)
 
     def hidden(self, batch: Batch) -> Tensor:
         """Return the last of the hidden states that heads read, (T, D)."""
@@ -338,9 +339,11 @@ class Model(nn.Module):
         """Return one vector a text, (len(texts), D): what a pooling makes of its last hidden states, special tokens included.
 
         pooling: mean, first or max; by default what the model was trained with, or else the mean.  A text longer than the
-        model's limit is cut.  precision: of matrix products, fp32 or bf16; auto takes bf16 where the machine is fast in it
-        (cosine with the fp32 vector about 0.9999).  batch_tokens bounds the work done at once; it does not change a vector
-        beyond rounding.
+        model's limit is cut.  precision: of matrix products, fp32, bf16 or int8; auto takes bf16 where the machine is fast
+        in it (cosine with the fp32 vector about .9999); int8 is for BERT's kind of blocks on such a CPU (about .999).
+        batch_tokens bounds the work done at once; it does not change a vector beyond rounding.
+
+        Raises ConfigError for another precision, or where int8 is not to be had.
         """
         pooling = pooling or self.card.task.get("pooling", "mean")
         dtype = dtype_of(precision, self.device)

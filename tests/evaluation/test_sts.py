@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskwright import native
 from maskwright.errors import DataError, InputError
 from maskwright.evaluation import sts
 from maskwright.evaluation.sts import YEARS, read_sts, score_sts
@@ -61,3 +62,15 @@ def test_real_weights_order_pairs_as_people_do(minilm: Path, shared: Path) -> No
     from maskwright.evaluation.similar import score_pairs
 
     assert score_pairs(load(minilm), rows)["spearman"].value > 0.8
+
+
+def test_int8_keeps_the_vectors_of_real_weights_and_their_order(minilm: Path, shared: Path) -> None:
+    if not native.here():
+        pytest.skip(native.why_not())
+    rows = read_sts(shared / "data" / "sts" / "2016" / "headlines.test.tsv")
+    model, texts = load(minilm), [text for pair in rows.texts for text in pair]
+    exact, whole = (model.encode(texts, precision=name) for name in ("fp32", "int8"))
+    cosines = (exact * whole).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(whole, axis=1)
+    assert cosines.mean() > 0.999 and cosines.min() > 0.99
+    alone = model.encode(texts[:1], precision="int8")
+    assert np.allclose(alone, whole[:1], atol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from nets import net_of
 from torch import Tensor
 
 from maskwright import machine, native
@@ -12,6 +13,7 @@ from maskwright.nn.block import BlockSpec
 from maskwright.nn.layout import Grid, Ragged, Read
 from maskwright.nn.served import Served, serves
 from maskwright.nn.stack import Stack, StackSpec
+from maskwright.nn.whole import factors
 
 pytestmark = pytest.mark.skipif(not native.here(), reason=native.why_not() or "there are kernels")
 FEW, MANY = [7, 1, 33], [30, 3, 64, 17, 1, 50, 120, 41, 28, 28, 9, 77, 96, 5, 31]
@@ -58,21 +60,69 @@ def test_behind_attention_it_is_exact_but_for_the_roundings_that_bf16_needs() ->
     assert off < 2e-4  # a few values fall on the other side when they are rounded
 
 
+def factors_of(stack: Stack) -> dict[torch.nn.Linear, Tensor]:
+    draw = torch.Generator().manual_seed(2)
+    layers = [m for m in stack.modules() if isinstance(m, torch.nn.Linear)]
+    return {layer: 0.5 + torch.rand(layer.in_features, generator=draw) for layer in layers}
+
+
 @torch.no_grad()
-def test_only_tokens_that_are_read() -> None:
-    served, (x, positions, layout) = Served(stack_of()), given(MANY)
-    whole = served(x, positions, layout)[-1]
+def test_in_whole_numbers_it_is_exact_but_for_the_roundings_that_they_need() -> None:
+    stack, (x, positions, layout) = stack_of(layers=1), given([300])
+    block, given_factors = stack.blocks[0], factors_of(stack)
+    block.out.weight.zero_()
+
+    def product(linear: torch.nn.Linear, x: Tensor) -> Tensor:
+        x, weight = x * given_factors[linear], linear.weight / given_factors[linear]
+        low, steps = x.amin(1, keepdim=True).clamp(max=0), weight.abs().amax(1, keepdim=True) / 127
+        step = (x.amax(1, keepdim=True).clamp(min=0) - low) / 255
+        zero = (-low / step).round()
+        return F.linear(((x / step + zero).round() - zero) * step, (weight / steps).round() * steps, linear.bias)
+
+    middle = block.attend_norm(x + block.out.bias)
+    wanted = block.feed_norm(middle + product(block.down, F.gelu(product(block.up, middle)).bfloat16().float()))
+    off = (Served(stack, given_factors)(x, positions, layout)[-1] - wanted).norm() / wanted.norm()
+    assert off < 2e-4
+
+
+@pytest.mark.parametrize("lengths", [FEW, MANY])
+@torch.no_grad()
+def test_in_whole_numbers_it_gives_about_the_same(lengths: list[int]) -> None:
+    stack, (x, positions, layout) = stack_of(), given(lengths, extra=5)
+    found, wanted = Served(stack, factors_of(stack))(x, positions, layout)[-1], stack(x, positions, layout)[-1]
+    assert (found - wanted)[: layout.tokens].norm() / wanted[: layout.tokens].norm() < 0.03
+    assert not found[layout.tokens :].any()
+
+
+def test_factors_are_small_where_states_are_large() -> None:
+    net = net_of("bert")
+    with torch.no_grad():
+        net.stack.blocks[1].attend_norm.weight[7] = 50.0
+    found = factors(net)
+    up = found[net.stack.blocks[1].up]
+    assert up.argmin() == 7 and up[7] < 0.5 * up.median() and len(found) == 4 * len(net.stack.blocks)
+    assert all(torch.equal(found[layer], again) for layer, again in factors(net).items())
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@torch.no_grad()
+def test_only_tokens_that_are_read(int8: bool) -> None:
+    stack, (x, positions, layout) = stack_of(), given(MANY)
+    served = Served(stack, factors_of(stack) if int8 else None)
+    all_of_it = served(x, positions, layout)[-1]
     read = Read.of(layout, [layout.first_B, torch.tensor([3, 4, 40, 41]), torch.arange(64, 77)])
     found = served(x, positions, layout, read=read)[-1]
     rows = read.rows_R[: read.count]
-    assert torch.equal(found[rows], whole[rows])
+    assert torch.equal(found[rows], all_of_it[rows])
     found[rows] = 0
     assert not found.any()
 
 
+@pytest.mark.parametrize("int8", [False, True])
 @torch.no_grad()
-def test_bits_depend_neither_on_threads_nor_on_company() -> None:
-    served, (x, positions, layout) = Served(stack_of()), given(MANY)
+def test_bits_depend_neither_on_threads_nor_on_company(int8: bool) -> None:
+    stack, (x, positions, layout) = stack_of(), given(MANY)
+    served = Served(stack, factors_of(stack) if int8 else None)
     whole, before = served(x, positions, layout)[-1], torch.get_num_threads()
     try:
         for threads in (1, 2, 3):

@@ -9,8 +9,9 @@ import torch
 from nets import net_of
 from torch import Tensor
 
-from maskwright import machine
+from maskwright import machine, native
 from maskwright.data.batch import Batch
+from maskwright.errors import ConfigError
 from maskwright.families import family_of
 from maskwright.families.base import Net
 from maskwright.nn.layout import Ragged, Read
@@ -44,6 +45,23 @@ def test_it_gives_what_autocast_gives(family: str) -> None:
     assert twin is not net and twin is serving(net)
     assert torch.cosine_similarity(states(twin), whole, -1).min() > 0.999
     assert torch.equal(whole, states(net))  # the network itself is as it was
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "ernie", "electra", "distilbert"])
+def test_int8_gives_about_the_same(family: str) -> None:
+    if not native.here():
+        pytest.skip(native.why_not())
+    net = net_of(family)
+    twin = serving(net, torch.int8)
+    assert twin is serving(net, torch.int8) and twin is not serving(net)
+    found, wanted = states(twin), states(net)
+    assert torch.cosine_similarity(found, wanted, -1).min() > 0.99 and not torch.equal(found, states(serving(net)))
+
+
+@pytest.mark.parametrize("family", ["albert", "modernbert", "gpt", "xlnet"])
+def test_int8_is_refused_where_there_is_no_kernel_for_it(family: str) -> None:
+    with pytest.raises(ConfigError, match=r"precision int8 is for BERT's kind of blocks.*take bf16 or fp32"):
+        serving(net_of(family), torch.int8)
 
 
 def test_narrowed_too() -> None:

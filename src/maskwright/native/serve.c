@@ -6,25 +6,19 @@
  * done while its result is still in the cache.  The residual stream is fp32, what goes into products is bfloat16.
  * Every row is computed the same way whatever stands beside it: the bits do not depend on the number of threads.
  */
-#include "attention.h"
+#include "product.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
-enum { GROUP = 96, PANEL = 96, WIDE = 64, UNIT = 4 }; /* rows of a group, of a panel; columns and unit of rows of a product */
+enum { GROUP = 96 }; /* tokens of a group */
 
-/* c (rows, 64) = a b; b in panels of 64 columns, in pairs along k (oneDNN's "VNNI" layout). */
-typedef void Product(
-    long rows, long columns, long k, long a_row, long b_row, long c_row, _Bool add, const void *a, const void *b, float *c,
-    _Bool pairs);
-typedef void Release(_Bool pairs);
-
-typedef struct { /* in the order in which nn/serving.py gives them */
+typedef struct { /* in the order in which nn/served.py gives them */
     Product *product;
     Release *release;
-    const bf16 *query, *key_value, *out, *up, *down;
-    const float *b_query, *b_key_value, *b_out, *b_up, *b_down;
+    long whole;
+    Matrix query, key_value, out, up, down;
     const float *gain, *shift, *feed_gain, *feed_shift;
 } Parts;
 
@@ -36,6 +30,7 @@ typedef struct {
     const int64_t *rows; /* which tokens ask, or NULL: all */
     long width, heads, feed; /* multiples of 16 */
     float scale, eps;
+    Way way;
 } Block;
 
 /* Some sequences, and what is computed of them on the way. */
@@ -47,31 +42,21 @@ typedef struct {
 
 /* What a thread works in. */
 typedef struct {
-    bf16 *narrowed, *inner; /* (PANEL, D), (PANEL, F) */
+    Operand states, inner; /* (PANEL, D), (PANEL, F) */
+    bf16 *activated; /* (PANEL, F), where it is to become whole numbers */
     float *product, *sum; /* (PANEL, 64) or (PANEL, D), (PANEL, D) */
     int32_t *cu, *q_cu; /* the group's */
     char *attention;
 } Room;
 
-static inline long least(long a, long b) { return a < b ? a : b; }
-static inline long most(long a, long b) { return a > b ? a : b; }
-static inline long up_to(long n, long unit) { return (n + unit - 1) / unit * unit; }
-
-static void multiply(const Block *s, const bf16 *a, long rows, const bf16 *b, long k, long columns, float *c, long c_row)
-{
-    for (long n = 0; n < columns; n += WIDE)
-        s->parts->product(up_to(rows, UNIT), WIDE, k, k, WIDE, c_row, 0, a, b + n * k, c + n, 1);
-}
-
-/* to = from + bias, narrowed. */
-static void project(const Block *s, const bf16 *a, long rows, const bf16 *b, const float *bias, long columns, bf16 *to, float *c)
+/* to (rows, columns) = states times a matrix, narrowed. */
+static void project(const Block *s, const Room *room, long rows, const Matrix *m, long columns, bf16 *to)
 {
     for (long n = 0; n < columns; n += WIDE) {
-        multiply(s, a, rows, b + n * s->width, s->width, WIDE, c, WIDE);
-        const long wide = columns - n < WIDE ? columns - n : WIDE;
+        multiply(s->way, room->states.values, rows, m, s->width, n, WIDE, room->product, WIDE);
         for (long i = 0; i < rows; i++)
-            for (long j = 0; j < wide; j += 16)
-                narrow(to + i * columns + n + j, _mm512_add_ps(_mm512_loadu_ps(c + i * WIDE + j), _mm512_loadu_ps(bias + n + j)));
+            for (long j = n; j < least(columns, n + WIDE); j += 16)
+                narrow(to + i * columns + j, result(s->way, &room->states, i, m, room->product + i * WIDE + j - n, j));
     }
 }
 
@@ -92,15 +77,15 @@ static inline __m512 gelu(__m512 x)
     return _mm512_mul_ps(x, _mm512_mask_sub_ps(tail, above, _mm512_set1_ps(1), tail));
 }
 
-/* y = LayerNorm(x + f + bias); also narrowed, unless that is NULL. */
+/* y = LayerNorm(x + row of a product). */
 static void add_norm(
-    const float *x, const float *f, const float *bias, const float *gain, const float *shift, float eps, long width, float *y,
-    bf16 *narrowed)
+    const Block *s, const float *x, const Operand *a, long row, const Matrix *m, const float *product, const float *gain,
+    const float *shift, float *y)
 {
+    const long width = s->width;
     __m512 total = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
     for (long d = 0; d < width; d += 16) {
-        const __m512 added = _mm512_add_ps(_mm512_loadu_ps(f + d), _mm512_loadu_ps(bias + d));
-        const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(x + d), added);
+        const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(x + d), result(s->way, a, row, m, product + d, d));
         _mm512_storeu_ps(y + d, sum);
         total = _mm512_add_ps(total, sum);
     }
@@ -109,13 +94,10 @@ static void add_norm(
         const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(y + d), mean);
         squares = _mm512_fmadd_ps(off, off, squares);
     }
-    const __m512 rstd = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / width + eps));
+    const __m512 rstd = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / width + s->eps));
     for (long d = 0; d < width; d += 16) {
         const __m512 unit = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(y + d), mean), rstd);
-        const __m512 normed = _mm512_fmadd_ps(unit, _mm512_loadu_ps(gain + d), _mm512_loadu_ps(shift + d));
-        _mm512_storeu_ps(y + d, normed);
-        if (narrowed != NULL)
-            narrow(narrowed + d, normed);
+        _mm512_storeu_ps(y + d, _mm512_fmadd_ps(unit, _mm512_loadu_ps(gain + d), _mm512_loadu_ps(shift + d)));
     }
 }
 
@@ -130,21 +112,18 @@ static void look(const Block *s, const Group *g, long first, long rows, const Ro
 {
     const Parts *p = s->parts;
     for (long i = 0; i < rows; i++)
-        for (long d = 0; d < s->width; d += 16)
-            narrow(room->narrowed + i * s->width + d, _mm512_loadu_ps(s->x + (g->first + first + i) * s->width + d));
-    bf16 *key_value = g->key_value + first * 2 * s->width;
-    project(s, room->narrowed, rows, p->key_value, p->b_key_value, 2 * s->width, key_value, room->product);
+        put_row(s->way, &room->states, i, s->width, &p->key_value, s->x + (g->first + first + i) * s->width, NULL);
+    project(s, room, rows, &p->key_value, 2 * s->width, g->key_value + first * 2 * s->width);
     if (s->rows == NULL)
-        project(s, room->narrowed, rows, p->query, p->b_query, s->width, g->query + first * s->width, room->product);
+        project(s, room, rows, &p->query, s->width, g->query + first * s->width);
 }
 
 /* Queries of some tokens alone. */
 static void ask(const Block *s, const Group *g, long first, long rows, const Room *room)
 {
     for (long i = 0; i < rows; i++)
-        for (long d = 0; d < s->width; d += 16)
-            narrow(room->narrowed + i * s->width + d, _mm512_loadu_ps(s->x + token(s, g, first + i) * s->width + d));
-    project(s, room->narrowed, rows, s->parts->query, s->parts->b_query, s->width, g->query + first * s->width, room->product);
+        put_row(s->way, &room->states, i, s->width, &s->parts->query, s->x + token(s, g, first + i) * s->width, NULL);
+    project(s, room, rows, &s->parts->query, s->width, g->query + first * s->width);
 }
 
 static void attend(const Block *s, const Group *g, long sequence, long head, const Room *room)
@@ -159,23 +138,32 @@ static void attend(const Block *s, const Group *g, long sequence, long head, con
 static void feed(const Block *s, const Group *g, long first, long rows, const Room *room)
 {
     const Parts *p = s->parts;
-    const long width = s->width, wide = up_to(width, WIDE);
-    multiply(s, g->seen + first * width, rows, p->out, width, width, room->product, wide);
+    const Way way = s->way;
+    const long width = s->width, wide = up_to(width, WIDE), feed = s->feed;
+    const Operand seen = {(uint8_t *)(g->seen + first * width), NULL, NULL};
+    const Operand *looked = way.whole ? &room->states : &seen;
+    for (long i = 0; way.whole && i < rows; i++)
+        put_row(way, looked, i, width, &p->out, NULL, g->seen + (first + i) * width);
+    multiply(way, looked->values, rows, &p->out, width, 0, width, room->product, wide);
     for (long i = 0; i < rows; i++)
-        add_norm(s->x + token(s, g, first + i) * width, room->product + i * wide, p->b_out, p->gain, p->shift, s->eps, width,
-                 room->sum + i * width, room->narrowed + i * width);
-    for (long n = 0; n < s->feed; n += WIDE) {
-        multiply(s, room->narrowed, rows, p->up + n * width, width, WIDE, room->product, WIDE);
-        const long columns = s->feed - n < WIDE ? s->feed - n : WIDE;
+        add_norm(s, s->x + token(s, g, first + i) * width, looked, i, &p->out, room->product + i * wide, p->gain, p->shift,
+                 room->sum + i * width);
+    for (long i = 0; i < rows; i++)
+        put_row(way, &room->states, i, width, &p->up, room->sum + i * width, NULL);
+    bf16 *activated = way.whole ? room->activated : (bf16 *)room->inner.values;
+    for (long n = 0; n < feed; n += WIDE) {
+        multiply(way, room->states.values, rows, &p->up, width, n, WIDE, room->product, WIDE);
         for (long i = 0; i < rows; i++)
-            for (long j = 0; j < columns; j += 16)
-                narrow(room->inner + i * s->feed + n + j,
-                       gelu(_mm512_add_ps(_mm512_loadu_ps(room->product + i * WIDE + j), _mm512_loadu_ps(p->b_up + n + j))));
+            for (long j = n; j < least(feed, n + WIDE); j += 16)
+                narrow(activated + i * feed + j,
+                       gelu(result(way, &room->states, i, &p->up, room->product + i * WIDE + j - n, j)));
     }
-    multiply(s, room->inner, rows, p->down, s->feed, width, room->product, wide);
+    for (long i = 0; way.whole && i < rows; i++)
+        put_row(way, &room->inner, i, feed, &p->down, NULL, activated + i * feed);
+    multiply(way, room->inner.values, rows, &p->down, feed, 0, width, room->product, wide);
     for (long i = 0; i < rows; i++)
-        add_norm(room->sum + i * width, room->product + i * wide, p->b_down, p->feed_gain, p->feed_shift, s->eps, width,
-                 s->y + (g->q_first + first + i) * width, NULL);
+        add_norm(s, room->sum + i * width, &room->inner, i, &p->down, room->product + i * wide, p->feed_gain, p->feed_shift,
+                 s->y + (g->q_first + first + i) * width);
 }
 
 /* One group through a block, by thread ``me`` of so many that share it; each looks again at the rows that it fed itself. */
@@ -236,17 +224,22 @@ static void pass_all(const Block *s, long layers, char *memory, const Room *room
 
 static size_t room_size(const Block *s, long sequences, long longest)
 {
-    const long bytes = PANEL * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed) + 8 * (sequences + 1);
-    return up_to(bytes, 64) + attend_room(longest, s->width / s->heads);
+    const long rows = PANEL * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed * (1 + s->way.whole) + 16);
+    return up_to(rows + 8 * (sequences + 1), 64) + attend_room(longest, s->width / s->heads);
 }
 
 static Room room_in(char *memory, const Block *s, long sequences)
 {
     Room room = {.sum = (float *)memory};
     room.product = room.sum + PANEL * s->width;
-    room.narrowed = (bf16 *)(room.product + PANEL * up_to(s->width, WIDE));
-    room.inner = room.narrowed + PANEL * s->width;
-    room.cu = (int32_t *)(room.inner + PANEL * s->feed);
+    room.states.step = room.product + PANEL * up_to(s->width, WIDE);
+    room.states.zero = room.states.step + PANEL;
+    room.inner.step = room.states.zero + PANEL;
+    room.inner.zero = room.inner.step + PANEL;
+    room.states.values = (uint8_t *)(room.inner.zero + PANEL);
+    room.inner.values = room.states.values + PANEL * 2 * s->width;
+    room.activated = (bf16 *)(room.inner.values + PANEL * 2 * s->feed);
+    room.cu = (int32_t *)(room.activated + s->way.whole * PANEL * s->feed);
     room.q_cu = room.cu + sequences + 1;
     room.attention = memory + up_to((char *)(room.q_cu + sequences + 1) - memory, 64);
     return room;
@@ -271,7 +264,8 @@ int serve_stack(
     for (long n = 0; s != NULL && n < layers; n++) {
         const int ends = n == layers - 1;
         s[n] = (Block){&parts[n], n ? y + (n - 1) * tokens * width : x, ends ? last : y + n * tokens * width, cu,
-                       ends ? q_cu : cu, ends ? rows : NULL, width, heads, feed, scale, eps};
+                       ends ? q_cu : cu, ends ? rows : NULL, width, heads, feed, scale, eps,
+                       {parts->product, parts->whole}};
     }
     char *memory = NULL;
     if (starts != NULL && s != NULL) {

@@ -8,6 +8,7 @@ compiler writes: AMX tiles or AVX-512 dot products, whatever the processor does 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,17 +16,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskwright.machine import keep_buffers
 from maskwright.native import here, library
 from maskwright.nn.attend import named
 from maskwright.nn.block import Beside, Block
 from maskwright.nn.layout import Layout, Ragged, Read
 from maskwright.nn.past import Past
 from maskwright.nn.stack import Stack
+from maskwright.nn.whole import in_whole_numbers
 
 __all__ = ["Served", "serves"]
 
-_PRODUCT = "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb"
-_RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
+_PRODUCTS = (
+    "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb",
+    "_ZN2at6native7cpublas6brgemmEllllllbPKhPKaPib",
+    "_ZN2at6native7cpublas14brgemm_releaseEb",
+)
 _WIDE = 64
 """Columns of a panel of a matrix, as in serve.c."""
 
@@ -46,15 +52,13 @@ def _plain(block: nn.Module) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _products() -> tuple[int, int] | None:
-    """Addresses of torch's block products in bf16 and of what gives their tiles back; None in a torch without."""
-    lib = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+def _products() -> tuple[int, ...] | None:
+    """Addresses of torch's block products in bf16 and in int8, and of what gives their tiles back; None in a torch without."""
     try:
-        torch_cpu = ctypes.CDLL(str(lib))
-        found = [ctypes.cast(torch_cpu[name], ctypes.c_void_p).value for name in (_PRODUCT, _RELEASE)]
+        torch_cpu = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        return tuple(ctypes.cast(torch_cpu[name], ctypes.c_void_p).value or 0 for name in _PRODUCTS)
     except (OSError, AttributeError):
         return None
-    return found[0] or 0, found[1] or 0
 
 
 @lru_cache(maxsize=1)
@@ -68,17 +72,24 @@ def _kernel() -> ctypes._NamedFuncPointer:
 
 
 class Served(Stack):
-    """A stack for bfloat16 without gradients.  Its matrices are copies, narrowed; all else is the other's."""
+    """A stack for products in bfloat16 or in whole numbers, without gradients.
 
-    def __init__(self, stack: Stack) -> None:
+    Its matrices are copies; all else is the other's, and follows it.
+    """
+
+    def __init__(self, stack: Stack, factors: Mapping[nn.Linear, Tensor] | None = None) -> None:
+        """Copy the matrices of a stack that ``serves``; in whole numbers where there are factors (``whole.factors``)."""
         nn.Module.__init__(self)
+        keep_buffers()  # all layers' states are a large one
         self.recompute, self.order = False, stack.order
         self.blocks, self.norm = stack.blocks, stack.norm
         products = _products()
         assert products is not None
-        # Held here, for the kernel knows addresses only.  Vectors stay where they are, so that they follow the network's.
-        self._parts = {number: _parts_of(stack.blocks[number]) for number in set(stack.order)}
-        rows = [[*products, *(each.data_ptr() for each in self._parts[number])] for number in stack.order]
+        way = [products[0] if factors is None else products[1], products[2], int(factors is not None)]
+        self._held = {number: _parts_of(stack.blocks[number], factors) for number in set(stack.order)}
+        rows = [
+            [*way, *(0 if each is None else each.data_ptr() for each in self._held[number])] for number in stack.order
+        ]
         self._table = torch.tensor(rows, dtype=torch.int64)
         (spec, *_) = (block.spec for block in stack.blocks if isinstance(block, Block))
         self._sizes = spec.width, spec.heads, spec.feed_forward, (spec.width // spec.heads) ** -0.5, spec.norm_eps
@@ -110,17 +121,26 @@ class Served(Stack):
         return [x_TD, *between.unbind(), last if read is None else read.spread(last, tokens)]
 
 
-def _parts_of(block: nn.Module) -> list[Tensor]:
-    """A block's matrices, biases and norms, in the order of serve.c's ``Parts``."""
+def _parts_of(block: nn.Module, factors: Mapping[nn.Linear, Tensor] | None) -> list[Tensor | None]:
+    """A block's matrices and norms, in the order of serve.c's ``Parts``."""
     assert isinstance(block, Block)
-    d, qkv, b_qkv = block.spec.width, block.qkv.weight, block.qkv.bias
-    matrices = qkv[:d], qkv[d:], block.out.weight, block.up.weight, block.down.weight
-    biases = b_qkv[:d], b_qkv[d:], block.out.bias, block.up.bias, block.down.bias
-    norms = *block.attend_norm.parameters(), *block.feed_norm.parameters()
-    return [*map(_panels, matrices), *(each.detach() for each in (*biases, *norms))]
+    d, parts = block.spec.width, []
+    sides = (
+        (block.qkv, slice(d)),
+        (block.qkv, slice(d, None)),
+        *((x, slice(None)) for x in (block.out, block.up, block.down)),
+    )
+    for layer, rows in sides:
+        weight, bias = layer.weight[rows], layer.bias[rows].detach()
+        if factors is None:
+            parts += [_panels(weight.detach().bfloat16(), 2), bias, None, None, None]
+        else:
+            whole, steps, sums = in_whole_numbers(weight, factors[layer])
+            parts += [_panels(whole, 4), bias, steps, sums, factors[layer]]
+    return [*parts, *(p.detach() for norm in (block.attend_norm, block.feed_norm) for p in norm.parameters())]
 
 
-def _panels(weight_EK: Tensor) -> Tensor:
-    """(E, K) -> bf16 in panels of 64 rows, of which pairs along K lie side by side; zeros behind the last row."""
-    wide = F.pad(weight_EK.detach(), (0, 0, 0, -len(weight_EK) % _WIDE)).bfloat16()
-    return wide.view(-1, _WIDE, wide.shape[1] // 2, 2).permute(0, 2, 1, 3).contiguous()
+def _panels(weight_EK: Tensor, side_by_side: int) -> Tensor:
+    """(E, K) -> panels of 64 rows, of which so many values along K lie side by side; zeros behind the last row."""
+    wide = F.pad(weight_EK, (0, 0, 0, -len(weight_EK) % _WIDE))
+    return wide.view(-1, _WIDE, wide.shape[1] // side_by_side, side_by_side).permute(0, 2, 1, 3).contiguous()

@@ -13,15 +13,18 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from maskwright.errors import ConfigError
+from maskwright.native import why_not
 from maskwright.nn.block import Block
 from maskwright.nn.served import Served, serves
 from maskwright.nn.stack import Stack
+from maskwright.nn.whole import factors
 
 __all__ = ["serving"]
 
 N = TypeVar("N", bound=nn.Module)
-_COPIES: WeakKeyDictionary[nn.Module, tuple[_State, nn.Module]] = WeakKeyDictionary()
-"""Network -> its matrices as they were, and the copy.  Not in the network itself, which is copied and saved."""
+_COPIES: WeakKeyDictionary[nn.Module, tuple[_State, dict[torch.dtype, nn.Module]]] = WeakKeyDictionary()
+"""Network -> its matrices as they were, and its copies.  Not in the network itself, which is copied and saved."""
 
 
 class _State:
@@ -42,23 +45,35 @@ class _State:
         return same and self._were == [values.tolist() for values in self._few]
 
 
-def serving(net: N) -> N:
-    """Return a copy of a network, in evaluation mode, for bfloat16 without gradients; the same one until its weights change.
+def serving(net: N, dtype: torch.dtype = torch.bfloat16) -> N:
+    """Return a copy of a network, in evaluation mode, for products in bfloat16 or int8 without gradients.
 
-    The network itself where it has no ``stack`` of blocks, or where this machine cannot.
+    It is the same one until the weights change.  The network itself where it has no ``stack`` of blocks, or where this machine
+    cannot; ConfigError where int8 is asked for and there is no kernel that takes its blocks.
     """
     stack = getattr(net, "stack", None)
-    if not isinstance(stack, Stack):
-        return net
-    weights = [weight for block in stack.blocks if _serves(block) for weight in _matrices(block)]
-    if net in _COPIES and _COPIES[net][0].holds(weights):
-        return cast(N, _COPIES[net][1])
+    blocks = [block for block in stack.blocks if _serves(block)] if isinstance(stack, Stack) else []
+    weights = [weight for block in blocks for weight in _matrices(block)]
+    if net in _COPIES and not _COPIES[net][0].holds(weights):
+        del _COPIES[net]
+    if net in _COPIES and dtype in _COPIES[net][1]:
+        return cast(N, _COPIES[net][1][dtype])
     plain = all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
-    if not weights or not plain or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    possible = bool(weights) and plain and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if dtype == torch.int8 and not (possible and serves(cast(Stack, stack))):
+        why = why_not() or "this model's blocks are others, or attention was named by hand"
+        raise ConfigError(
+            f"precision int8 is for BERT's kind of blocks, by the compiled kernels: {why}; take bf16 or fp32"
+        )
+    if not possible:
         return net
-    twin = Served(stack) if serves(stack) else _with(stack, blocks=_packed(stack))
-    _COPIES[net] = _State(weights), _with(net, stack=twin)
-    return cast(N, _COPIES[net][1])
+    assert isinstance(stack, Stack)
+    if serves(stack):
+        twin: Stack = Served(stack, factors(net) if dtype == torch.int8 else None)
+    else:
+        twin = _with(stack, blocks=_packed(stack))
+    _COPIES.setdefault(net, (_State(weights), {}))[1][dtype] = _with(net, stack=twin)
+    return cast(N, _COPIES[net][1][dtype])
 
 
 def _matrices(block: nn.Module) -> list[Tensor]:
