@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from maskwright.bench.worker import Clock, Job, Ready
 
-__all__ = ["onnx_int8", "openvino_bf16", "ours", "sentences", "sentences_bf16"]
+__all__ = ["onnx_int8", "openvino_bf16", "ours", "ours_int8", "sentences", "sentences_bf16"]
 
 Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Vectors]
@@ -22,10 +23,19 @@ _WARM = "The first call of a process prepares things that no later one needs."
 
 def ours(job: Job) -> Ready:
     """``model.encode``."""
+    return _ours(job, "auto")
+
+
+def ours_int8(job: Job) -> Ready:
+    """The same with products in int8."""
+    return _ours(job, "int8")
+
+
+def _ours(job: Job, precision: str) -> Ready:
     from maskwright import machine
     from maskwright.model import load
 
-    return _ready(job, load(job.network).to(machine.device()).encode)
+    return _ready(job, partial(load(job.network).to(machine.device()).encode, precision=precision))
 
 
 def sentences(job: Job) -> Ready:

@@ -5,7 +5,7 @@
  */
 #include "attention.h"
 
-enum { PANEL = 96, WIDE = 64, UNIT = 8 }; /* rows at most; columns of a panel of a matrix; rows are rounded up to this */
+enum { PANEL = 128, WIDE = 64, UNIT = 4 }; /* rows at most; columns of a panel of a matrix; rows are rounded up to this */
 
 /* c (rows, 64) = a b, as torch's library gives it; b in panels of 64 columns, of which pairs (or fours) along k are side by side. */
 typedef void Product(

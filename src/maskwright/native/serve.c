@@ -12,7 +12,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-enum { GROUP = 96 }; /* tokens of a group */
+enum { GROUP = 128 }; /* tokens of a group */
 
 typedef struct { /* in the order in which nn/served.py gives them */
     Product *product;

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from maskwright.errors import ConfigError
 from maskwright.native import why_not
 from maskwright.nn.block import Block
+from maskwright.nn.embed import Embed
 from maskwright.nn.served import Served, serves
+from maskwright.nn.served_embed import ServedEmbed, serves_embed
 from maskwright.nn.stack import Stack
 from maskwright.nn.whole import factors
 
@@ -72,7 +74,10 @@ def serving(net: N, dtype: torch.dtype = torch.bfloat16) -> N:
         twin: Stack = Served(stack, factors(net) if dtype == torch.int8 else None)
     else:
         twin = _with(stack, blocks=_packed(stack))
-    _COPIES.setdefault(net, (_State(weights), {}))[1][dtype] = _with(net, stack=twin)
+    parts: dict[str, nn.Module] = {"stack": twin}
+    if serves_embed(net.get_submodule("embed")):
+        parts["embed"] = ServedEmbed(cast(Embed, net.embed))
+    _COPIES.setdefault(net, (_State(weights), {}))[1][dtype] = _with(net, **parts)
     return cast(N, _COPIES[net][1][dtype])
 
 

@@ -1,0 +1,70 @@
+"""Embeddings as they serve on a CPU: three rows are read, summed and normed in one pass of a compiled kernel."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from maskwright.native import here, library
+from maskwright.nn.embed import Embed
+
+__all__ = ["ServedEmbed", "serves_embed"]
+
+
+def serves_embed(embed: nn.Module) -> bool:
+    """Whether the kernel computes such embeddings: fp32 tables with a LayerNorm behind, neither waves nor a matrix."""
+    if type(embed) is not Embed or not isinstance(embed.norm, nn.LayerNorm) or not isinstance(embed.widen, nn.Identity):
+        return False
+    plain = embed.factor == 1.0 and not embed.waves and embed.norm.bias is not None
+    return plain and embed.norm.weight.dtype == torch.float32 and len(embed.norm.weight) % 16 == 0 and here()
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> ctypes._NamedFuncPointer:
+    kernels = library()
+    assert kernels is not None
+    at, whole = ctypes.c_void_p, ctypes.c_long
+    kernels.embed_rows.argtypes = [
+        at, at, whole, at, at, whole, whole, at, at, whole, at, at, at, whole, whole, ctypes.c_float, ctypes.c_int,
+    ]  # fmt: skip
+    return kernels.embed_rows
+
+
+class ServedEmbed(nn.Module):
+    """Embeddings without gradients or dropout; the tables are the other's, and followed."""
+
+    def __init__(self, embed: Embed) -> None:
+        super().__init__()
+        self._plain: list[Embed] = [embed]  # not a part of this one
+
+    def forward(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
+        """Three (T,) int64 tensors -> (T, D)."""
+        (plain,) = self._plain
+        if ids_T.dim() != 1 or not (
+            ids_T.is_contiguous() and positions_T.is_contiguous() and segments_T.is_contiguous()
+        ):
+            return self._by_torch(ids_T, positions_T, segments_T)
+        table, norm = plain.token.weight, plain.norm
+        assert isinstance(norm, nn.LayerNorm)
+        tokens, width = len(ids_T), table.shape[1]
+        y = table.new_empty(tokens, width)
+        place = (None, None, 0) if plain.position is None else _table(plain.position, positions_T)
+        kind = (None, None, 0) if plain.segment is None else _table(plain.segment, segments_T)
+        into = norm.weight.data_ptr(), norm.bias.data_ptr(), y.data_ptr(), tokens, width, norm.eps
+        given = *_table(plain.token, ids_T), *place, plain.offset, *kind, *into
+        if _kernel()(*given, torch.get_num_threads()):
+            return self._by_torch(ids_T, positions_T, segments_T)  # which says what is wrong
+        return y
+
+    def _by_torch(self, *given: Tensor) -> Tensor:
+        out: Tensor = self._plain[0](*given)
+        return out
+
+
+def _table(table: nn.Embedding, numbers_T: Tensor) -> tuple[int, int | None, int]:
+    """Of a single row all tokens take it, whatever their number."""
+    rows = table.num_embeddings
+    return table.weight.data_ptr(), numbers_T.data_ptr() if rows > 1 else None, rows
