@@ -107,6 +107,11 @@ def test_what_products_run_in_is_known_inside_and_forgotten_outside() -> None:
         assert machine.products() == torch.int8
     with machine.autocast(CPU, torch.bfloat16):
         assert machine.products() == torch.bfloat16
+        with machine.autocast(CPU, torch.int8):
+            assert machine.products() == torch.int8
+            with machine.autocast(CPU, torch.bfloat16):
+                assert machine.products() == torch.bfloat16
+            assert machine.products() == torch.int8
     with pytest.raises(ValueError, match="once"), machine.autocast(CPU, torch.int8):
         raise ValueError("once")
     assert machine.products() == torch.float32

@@ -126,16 +126,14 @@ _whole: ContextVar[bool] = ContextVar("whole", default=False)
 
 def autocast(where: torch.device, dtype: torch.dtype) -> Any:
     """Return the context in which matrix products run in ``dtype``; int8 is for blocks that serve, and bf16 for all else."""
-    if dtype == torch.float32:
-        return nullcontext()
-    return _in_whole_numbers(where) if dtype == torch.int8 else torch.autocast(where.type, dtype)
+    return nullcontext() if dtype == torch.float32 else _autocast(where, dtype)
 
 
 @contextmanager
-def _in_whole_numbers(where: torch.device) -> Iterator[None]:
-    before = _whole.set(True)
+def _autocast(where: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    before = _whole.set(dtype == torch.int8)
     try:
-        with torch.autocast(where.type, torch.bfloat16):
+        with torch.autocast(where.type, torch.bfloat16 if dtype == torch.int8 else dtype):
             yield
     finally:
         _whole.reset(before)

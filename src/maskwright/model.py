@@ -229,9 +229,9 @@ class Model(nn.Module):
 
     @property
     def _serving(self) -> Net:
-        """The network, or its copy for serving where nobody is learning and products on the CPU are not in fp32."""
+        """The network, or its copy for serving where nobody is learning and products on the CPU are in bf16 or int8."""
         learning = self.training or torch.is_grad_enabled()
-        if learning or self.device.type != "cpu" or (dtype := products()) == torch.float32:
+        if learning or self.device.type != "cpu" or (dtype := products()) not in (torch.bfloat16, torch.int8):
             return self.net
         return serving(self.net, dtype)
 
@@ -348,16 +348,16 @@ class Model(nn.Module):
         pooling = pooling or self.card.task.get("pooling", "mean")
         dtype = dtype_of(precision, self.device)
         was_training = self.training
-        if was_training:
-            self.eval()
+        self.eval()
         vectors = np.empty((len(texts), self.spec.width), dtype=np.float32)
-        for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
-            batch = batch.asking([batch.layout.first_B] if pooling == "first" else None).to(self.device)
-            with autocast(self.device, dtype):
-                hidden_TD = self.states(batch)[-1].float()
-            vectors[list(batch.examples)] = pool(pooling, hidden_TD, batch.layout).cpu().numpy()
-        if was_training:
-            self.train()
+        try:
+            for batch in batches_of(self, [(text,) for text in texts], batch_tokens):
+                batch = batch.asking([batch.layout.first_B] if pooling == "first" else None).to(self.device)
+                with autocast(self.device, dtype):
+                    hidden_TD = self.states(batch)[-1].float()
+                vectors[list(batch.examples)] = pool(pooling, hidden_TD, batch.layout).cpu().numpy()
+        finally:
+            self.train(was_training)
         return vectors
 
     def save(

@@ -27,7 +27,7 @@ def test_the_files_hold_as_many_scored_pairs_as_were_published(shared: Path) -> 
 
 def test_sick_has_its_published_size(shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sick").symlink_to(shared / "data" / "sts" / "sick")
-    monkeypatch.setattr(sts, "cosines", lambda model, pairs, pooling: np.array([len(a) / len(b) for a, b in pairs]))
+    monkeypatch.setattr(sts, "cosines", lambda model, pairs, **_: np.array([len(a) / len(b) for a, b in pairs]))
     (found,) = score_sts(None, tmp_path).values()
     assert found.pairs == 4_927 and list(found.files) == ["SICK_test_annotated"]
 
@@ -39,7 +39,7 @@ def test_the_two_ways_of_scoring_a_year_are_told_apart(tmp_path: Path, monkeypat
         file.write('4\ta\te\n5\ta\t"say ""f"""\n')
     (tmp_path / "2012" / "one.train.tsv").write_text("1\tno\tno\n")
     said = {"b": 0.7, "c": 0.8, "d": 0.9, "e": 0.2, 'say "f"': 0.1}
-    monkeypatch.setattr(sts, "cosines", lambda model, pairs, pooling: np.array([said[b] for _, b in pairs]))
+    monkeypatch.setattr(sts, "cosines", lambda model, pairs, **_: np.array([said[b] for _, b in pairs]))
     found = score_sts(None, tmp_path)["2012"]
     assert found.files == pytest.approx({"one": 1.0, "two": -1.0}) and found.mean == pytest.approx(0)
     # Ranks 1 2 3 4 5 against 3 4 5 2 1: squared differences 4 4 4 4 16.

@@ -108,8 +108,16 @@ def test_factors_are_small_where_states_are_large() -> None:
 @torch.no_grad()
 def test_only_tokens_that_are_read(int8: bool) -> None:
     stack, (x, positions, layout) = stack_of(), given(MANY)
-    served = Served(stack, factors_of(stack) if int8 else None)
+    served, before = Served(stack, factors_of(stack) if int8 else None), torch.get_num_threads()
     all_of_it = served(x, positions, layout)[-1]
+    everything, nearly, few = torch.arange(len(x)), torch.arange(30), torch.tensor([3, 4, 40, 41])
+    for threads in (1, 2, 4):  # four share all sequences, a step after the other
+        torch.set_num_threads(threads)
+        for rows in ([few], [everything], [nearly], [layout.first_B, few, torch.arange(64, 77)]):
+            read = Read.of(layout, rows)
+            found = served(x, positions, layout, read=read)[-1]
+            assert torch.equal(found[read.rows_R[: read.count]], all_of_it[read.rows_R[: read.count]])
+    torch.set_num_threads(before)
     read = Read.of(layout, [layout.first_B, torch.tensor([3, 4, 40, 41]), torch.arange(64, 77)])
     found = served(x, positions, layout, read=read)[-1]
     rows = read.rows_R[: read.count]

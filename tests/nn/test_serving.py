@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from nets import net_of
 from torch import Tensor
 
@@ -71,6 +72,61 @@ def test_narrowed_too() -> None:
     assert torch.cosine_similarity(found[rows], states(net)[rows], -1).min() > 0.999
     found[rows] = 0
     assert not found.any()  # the others were left out
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt"])
+@pytest.mark.parametrize("change", ["in place", "replaced", "learnt"])
+def test_it_follows_biases_and_norms_alone(family: str, change: str) -> None:
+    net = net_of(family)
+    before = states(serving(net))
+    vectors = [p for name, p in net.stack.named_parameters() if p.dim() == 1]
+    if change == "learnt":
+        steps = torch.optim.AdamW(vectors, lr=0.1, fused=True)
+        for p in vectors:
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(1))
+        steps.step()
+    for p in vectors * (change != "learnt"):
+        more = p.detach() + torch.rand(p.shape, generator=torch.Generator().manual_seed(2))
+        p.data = more if change == "replaced" else p.data.copy_(more)
+    found, wanted = states(serving(net)), states(net)
+    assert not torch.allclose(before, found, atol=1e-2)
+    assert torch.cosine_similarity(found, wanted, -1).min() > 0.999
+
+
+def test_other_embeddings_are_seen() -> None:
+    net = net_of("bert")
+    before = states(serving(net))
+    net.embed = copy.deepcopy(net.embed)
+    with torch.no_grad():
+        net.embed.token.weight.copy_(net.embed.token.weight.flip(0))
+    found = states(serving(net))
+    assert not torch.allclose(before, found, atol=1e-2)
+    assert torch.cosine_similarity(found, states(net), -1).min() > 0.999
+
+
+def test_a_network_that_is_listened_to_or_pruned_serves_itself() -> None:
+    net, heard = net_of("bert"), []
+    serving(net)
+    hook = net.stack.blocks[1].register_forward_hook(lambda *given: heard.append(given))
+    assert serving(net) is net
+    with pytest.raises(ConfigError, match="are listened to"):
+        serving(net, torch.int8)
+    hook.remove()
+    assert serving(net) is not net
+    torch.nn.utils.prune.l1_unstructured(net.stack.blocks[1].up, "weight", 0.5)
+    assert torch.cosine_similarity(states(serving(net)), states(net), -1).min() > 0.999
+    with pytest.raises(ConfigError, match="these are others"):
+        serving(net, torch.int8)
+
+
+def test_without_onednn_a_network_serves_itself() -> None:
+    net = net_of("bert")
+    torch._C._set_mkldnn_enabled(False)  # what torch.backends.mkldnn.flags does, but for a warning of its own
+    try:
+        assert serving(net) is net
+    finally:
+        torch._C._set_mkldnn_enabled(True)
+    assert serving(net) is not net
 
 
 @pytest.mark.parametrize("change", ["in place", "loaded", "another tensor", "learnt"])

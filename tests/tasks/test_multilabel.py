@@ -196,10 +196,10 @@ def test_thresholds_stay_in_the_folder_and_transformers_has_the_same_loss(given:
     inputs = tokenizer([text for (text,) in rows.texts], padding=True, return_tensors="pt")
     with torch.no_grad():
         out = theirs(**inputs, labels=torch.from_numpy(truth).float())
-    logits = logits_of(back, rows.texts)
+    logits = logits_of(back, rows.texts, precision="fp32")
     assert np.allclose(out.logits.numpy(), logits, atol=1e-5)
     assert out.loss.item() == pytest.approx(MultiLabel(LABELS).mean_loss(logits, truth), abs=1e-5)
-    scores = evaluate(back, given.data)
+    scores = evaluate(back, given.data, precision="fp32")
     assert {name: scores[name].value for name in scores} == pytest.approx(done.metrics)
     gold = metric("multilabel")(truth, done.task.answers(logits))
     assert gold == pytest.approx(done.metrics)

@@ -1,5 +1,6 @@
 """What every task must keep, over the registry: it learns, its answers survive the folder, its metric is the known one."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskwright import native
 from maskwright.config import FinetuneConfig
 from maskwright.errors import ConfigError, DataError, InputError
 from maskwright.evaluation.metrics import headline, metric
@@ -77,7 +79,8 @@ def test_transformers_gives_the_same_predictions_from_the_folder(given: Finetune
     tokenizer = transformers.AutoTokenizer.from_pretrained(done.folder / "model")
     with torch.no_grad():
         logits = theirs(**tokenizer(list(TEXTS), padding=True, return_tensors="pt")).logits.numpy()
-    assert np.allclose(logits, logits_of(done.model, [(text,) for text in TEXTS]), atol=1e-5)
+    ours = logits_of(done.model, [(text,) for text in TEXTS], precision="fp32")
+    assert np.allclose(logits, ours, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before(given: FinetuneConfig, tmp_path: Path) -> None:
@@ -95,11 +98,45 @@ def test_a_row_s_answer_does_not_depend_on_the_rows_beside_it(given: FinetuneCon
     torch.manual_seed(0)
     model.add_head("classify", 3)
     rows = [(text, text * 3) for text in TEXTS] + [(TEXTS[0],)]
-    together = logits_of(model, rows)
-    alone = np.stack([logits_of(model, [row])[0] for row in rows])
+    together = logits_of(model, rows, precision="fp32")
+    alone = np.stack([logits_of(model, [row], precision="fp32")[0] for row in rows])
     assert np.allclose(together, alone, atol=1e-5)
-    assert np.allclose(logits_of(model, rows, batch_tokens=1), alone, atol=1e-5)
+    assert np.allclose(logits_of(model, rows, batch_tokens=1, precision="fp32"), alone, atol=1e-5)
     assert logits_of(model, []).shape[0] == 0
+
+
+@pytest.mark.parametrize("rows", ["classify"], indirect=True)
+def test_answers_in_every_precision(given: FinetuneConfig, tiny: Callable[..., Model]) -> None:
+    """Each computes something else, and none says something else of what was learnt by heart."""
+    shutil.rmtree(given.model)
+    tiny(("pooler",), heads=2, dropout=0.0, attention_dropout=0.0).save(
+        given.model
+    )  # 16 wide, as the kernels want them
+    done, texts = finetune(given), list(TEXTS)
+    precisions = ["fp32", "bf16", *["int8"] * native.here()]
+    logits = {}
+    for precision in precisions:
+        answers = predict(done.model, texts, precision=precision)
+        assert [answer["label"] for answer in answers] == list(LABELS["classify"])
+        logits[precision] = logits_of(done.model, [(text,) for text in texts], precision=precision)
+        found = evaluate(done.model, given.data, precision=precision)
+        assert found["accuracy"].value == 1.0
+    for precision in precisions[1:]:
+        assert not np.array_equal(logits[precision], logits["fp32"])
+        assert np.allclose(logits[precision], logits["fp32"], atol=0.2)
+    with pytest.raises(ConfigError, match="no precision 'fp8'"):
+        predict(done.model, texts, precision="fp8")
+
+
+def test_a_precision_that_is_refused_leaves_the_model_as_it_was(tiny: Callable[..., Model]) -> None:
+    model = tiny(("classify",), activation="relu").train()
+    for ask in (
+        lambda: model.encode(["a text"], precision="int8"),
+        lambda: logits_of(model, [("a",)], precision="int8"),
+    ):
+        with pytest.raises(ConfigError, match="precision int8 is for BERT's kind of blocks"):
+            ask()
+        assert model.training
 
 
 def test_metrics_are_those_of_a_case_worked_by_hand() -> None:

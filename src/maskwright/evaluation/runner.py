@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maskwright.data.batch import Batch
 from maskwright.machine import autocast
+from maskwright.machine import precision as dtype_of
 from maskwright.model import Model, batches_of
 from maskwright.objective import Objective, Part, Pass
 
@@ -101,22 +102,28 @@ def logits_of(
     model: Model,
     rows: Sequence[tuple[str, ...]],
     *,
-    dtype: torch.dtype = torch.float32,
+    precision: str = "auto",
     length: int | None = None,
     batch_tokens: int = 8192,
 ) -> NDArray[np.float32]:
     """Return the classification head's scores of texts or pairs, (len(rows), C), in the order of the rows.
 
-    length: tokens at which a row is cut, the model's own limit unless given.
+    precision: of matrix products, as in ``Model.encode``.  length: tokens at which a row is cut, the model's own limit unless
+    given.
     """
-    was_training = model.training
+    was_training, dtype = model.training, dtype_of(precision, model.device)
     model.eval()
     head = next((name for name in model.net.heads if name.startswith("classify")), "classify")
     logits: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(rows)
-    for batch in batches_of(model, rows, batch_tokens, length):
-        with autocast(model.device, dtype):
-            scores = Pass(model, batch.asking(model.reads(head, batch)).to(model.device)).scores(head)
-        for number, row in zip(batch.examples, scores.float().cpu().numpy(), strict=True):
-            logits[number] = row
-    model.train(was_training)
+    try:
+        for batch in batches_of(model, rows, batch_tokens, length):
+            batch = batch.asking(model.reads(head, batch)).to(model.device)
+            with autocast(model.device, dtype):
+                states = [state.float() for state in model.read_states(batch)]
+            # The head in fp32: it costs nothing, and a score of eight bits ties with others.
+            scores = model.scores(head, states[-1], batch.layout, states)
+            for number, row in zip(batch.examples, scores.cpu().numpy(), strict=True):
+                logits[number] = row
+    finally:
+        model.train(was_training)
     return np.stack(logits) if logits else np.empty((0, 0), np.float32)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskwright.errors import DataError, InputError
 from maskwright.evaluation.baseline import majority
@@ -35,13 +36,15 @@ def evaluate(
     label: str = "label",
     dataset: str | None = None,
     split: str = "dev",
+    precision: str = "auto",
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Score a fine-tuned model, or the folder of one, on a file of labelled rows.
 
     text, pair, label: names of the columns.  dataset: a named data set such as glue/mrpc; ``data`` is then a file of it, or
-    its folder, of which the rows of ``split`` (dev, dev_mismatched …) are scored.  Returns the task's metrics by name.  Raises
-    DataError (file, line) for rows that cannot be used and InputError for a model without a task or rows without labels.
+    its folder, of which the rows of ``split`` (dev, dev_mismatched …) are scored.  precision: of matrix products, as in
+    ``Model.encode``.  Returns the task's metrics by name.  Raises DataError (file, line) for rows that cannot be used and
+    InputError for a model without a task or rows without labels.
     """
     loaded = model if isinstance(model, Model) else load(model).to(device())
     if dataset is not None:
@@ -53,9 +56,9 @@ def evaluate(
         if _compares(loaded):
             rows = read_rows(data, Columns(text, pair, label))
             _check_texts(loaded, rows)
-            return score_pairs(loaded, rows, seed=seed)
+            return score_pairs(loaded, rows, precision=precision, seed=seed)
         rows = task_of(loaded).read(data, Columns(text, pair, label), loaded.card.task)
-    return score_rows(loaded, rows, seed=seed)
+    return score_rows(loaded, rows, precision=precision, seed=seed)
 
 
 def task_of(model: Model) -> Task:
@@ -70,7 +73,7 @@ def task_of(model: Model) -> Task:
     return task
 
 
-def answers_of(model: Model, rows: Rows) -> list[dict[str, Any]]:
+def answers_of(model: Model, rows: Rows, *, precision: str = "auto") -> list[dict[str, Any]]:
     """Return what a fine-tuned model says of each row, as plain values; ``label`` is the answer, or the cosine of a pair.
 
     InputError for a model without a task, DataError (file, line) for a pair where it was trained on single texts, or the
@@ -78,20 +81,26 @@ def answers_of(model: Model, rows: Rows) -> list[dict[str, Any]]:
     """
     _check_texts(model, rows)
     if _compares(model):
-        return [{"label": round(float(cosine), 6)} for cosine in cosines(model, rows.texts)]
-    return task_of(model).decode(logits_of(model, rows.texts, length=model.card.task.get("length")))
+        return [{"label": round(float(cosine), 6)} for cosine in cosines(model, rows.texts, precision=precision)]
+    return task_of(model).decode(_logits(model, rows, precision))
 
 
-def predict(model: Model | str | Path, texts: Sequence[str | tuple[str, ...]]) -> list[dict[str, Any]]:
+def _logits(model: Model, rows: Rows, precision: str) -> NDArray[np.float32]:
+    return logits_of(model, rows.texts, precision=precision, length=model.card.task.get("length"))
+
+
+def predict(
+    model: Model | str | Path, texts: Sequence[str | tuple[str, ...]], *, precision: str = "auto"
+) -> list[dict[str, Any]]:
     """Return what a fine-tuned model, or the folder of one, says of each text or pair of texts.
 
     Plain values: ``label`` is the answer (names, a number, or the cosine of a pair), ``probabilities`` are by label name
-    where there are classes.  InputError for a model without a task, or for texts where it was trained on pairs, or pairs
-    where on texts.
+    where there are classes.  precision: of matrix products, as in ``Model.encode``.  InputError for a model without a task, or
+    for texts where it was trained on pairs, or pairs where on texts.
     """
     loaded = model if isinstance(model, Model) else load(model).to(device())
     rows = tuple((each,) if isinstance(each, str) else each for each in texts)
-    return answers_of(loaded, Rows(rows, None, tuple(range(1, len(rows) + 1)), "texts"))
+    return answers_of(loaded, Rows(rows, None, tuple(range(1, len(rows) + 1)), "texts"), precision=precision)
 
 
 def _compares(model: Model) -> bool:
@@ -116,12 +125,12 @@ _OTHERWISE = {
 }
 
 
-def score_rows(model: Model, rows: Rows, *, seed: int = 0) -> dict[str, Interval]:
+def score_rows(model: Model, rows: Rows, *, precision: str = "auto", seed: int = 0) -> dict[str, Interval]:
     """Return the metrics of a fine-tuned model on labelled rows, with 95 % bootstrap intervals over the rows."""
     _check_texts(model, rows)
     task = task_of(model)
     truth = task.numbers(rows)
-    answers = task.answers(logits_of(model, rows.texts, length=model.card.task.get("length")))
+    answers = task.answers(_logits(model, rows, precision))
     return bootstrap_each(metric(task.metric), truth, answers, draws=1000, seed=seed)
 
 

@@ -21,10 +21,12 @@ __all__ = ["METRIC", "cosines", "pair_baselines", "pair_result", "score_pairs"]
 METRIC = "pearson_spearman"
 
 
-def cosines(model: Model, pairs: Sequence[tuple[str, ...]], *, pooling: str | None = None) -> NDArray[np.float64]:
+def cosines(
+    model: Model, pairs: Sequence[tuple[str, ...]], *, pooling: str | None = None, precision: str = "auto"
+) -> NDArray[np.float64]:
     """Return the cosine of each pair's vectors, (len(pairs),); InputError for what is no pair.
 
-    pooling: as in ``Model.encode``.  A text that occurs in several pairs is encoded once.
+    pooling, precision: as in ``Model.encode``.  A text that occurs in several pairs is encoded once.
     """
     for at, texts in enumerate(pairs):
         if len(texts) != 2:
@@ -35,18 +37,20 @@ def cosines(model: Model, pairs: Sequence[tuple[str, ...]], *, pooling: str | No
     for texts in pairs:
         for text in texts:
             places.setdefault(text, len(places))
-    vectors = model.encode(list(places), pooling=pooling).astype(np.float64)
+    vectors = model.encode(list(places), pooling=pooling, precision=precision).astype(np.float64)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     left, right = (vectors[[places[texts[side]] for texts in pairs]] for side in (0, 1))
     return np.asarray((left * right).sum(1))
 
 
-def score_pairs(model: Model, rows: Rows, *, pooling: str | None = None, seed: int = 0) -> dict[str, Interval]:
+def score_pairs(
+    model: Model, rows: Rows, *, pooling: str | None = None, precision: str = "auto", seed: int = 0
+) -> dict[str, Interval]:
     """Return Pearson's and Spearman's correlation of cosines and labels, with 95 % bootstrap intervals over the pairs.
 
     DataError (file, line) for a label that is no number.
     """
-    truth, found = np.array(rows.numbers()), cosines(model, rows.texts, pooling=pooling)
+    truth, found = np.array(rows.numbers()), cosines(model, rows.texts, pooling=pooling, precision=precision)
     return bootstrap_each(metric(METRIC), truth, found, draws=1000, seed=seed)
 
 

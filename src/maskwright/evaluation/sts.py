@@ -102,15 +102,20 @@ def _stem(path: Path) -> str:
     return path.name.split(".")[0]
 
 
-def score_sts(model: Model, where: str | Path, *, pooling: str | None = None, seed: int = 0) -> dict[str, StsScore]:
-    """Return task -> scores of the cosines of a model's vectors; see ``sts_files``.  seed: of the bootstrap."""
-    return {name: _score(model, files, pooling, seed) for name, files in sts_files(where).items()}
+def score_sts(
+    model: Model, where: str | Path, *, pooling: str | None = None, precision: str = "auto", seed: int = 0
+) -> dict[str, StsScore]:
+    """Return task -> scores of the cosines of a model's vectors; see ``sts_files``.
+
+    pooling, precision: as in ``Model.encode``.  seed: of the bootstrap.
+    """
+    return {name: _score(model, files, pooling, precision, seed) for name, files in sts_files(where).items()}
 
 
-def _score(model: Model, files: Mapping[str, Rows], pooling: str | None, seed: int) -> StsScore:
+def _score(model: Model, files: Mapping[str, Rows], pooling: str | None, precision: str, seed: int) -> StsScore:
     rank = metric("spearman")
     truths = {name: np.array(rows.numbers()) for name, rows in files.items()}
-    said = {name: cosines(model, rows.texts, pooling=pooling) for name, rows in files.items()}
+    said = {name: cosines(model, rows.texts, pooling=pooling, precision=precision) for name, rows in files.items()}
     each = {name: rank(truths[name], said[name])["spearman"] for name in files}
     together = [np.concatenate(list(parts.values())) for parts in (truths, said)]
     whole = bootstrap_each(rank, *together, draws=1000, seed=seed)["spearman"]

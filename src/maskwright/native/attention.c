@@ -140,6 +140,8 @@ void attend_one(const Shape *s, Side q, Side k, Side v, bf16 *out, float *lse, l
 {
     const long width = s->width, q0 = s->q_cu[b], k0 = s->k_cu[b], queries = s->q_cu[b + 1] - q0, keys = s->k_cu[b + 1] - k0;
     const long padded = padded_to(keys, 32), out_row = s->heads * width;
+    if (queries == 0)
+        return;
     const float factor = 65536.f / (65536 - s->dropped);
     word *keys_across = (word *)room, *values_along = keys_across + padded * width / 2;
     float *scores = (float *)(values_along + padded / 2 * width), *mixed = scores + BLOCK * padded;

@@ -5,7 +5,7 @@
  */
 #include "attention.h"
 
-enum { PANEL = 128, WIDE = 64, UNIT = 4 }; /* rows at most; columns of a panel of a matrix; rows are rounded up to this */
+enum { WIDE = 64, UNIT = 4 }; /* columns of a panel of a matrix; rows are rounded up to this */
 
 /* c (rows, 64) = a b, as torch's library gives it; b in panels of 64 columns, of which pairs (or fours) along k are side by side. */
 typedef void Product(
@@ -20,8 +20,8 @@ typedef struct {
 } Matrix;
 
 typedef struct {
-    uint8_t *values; /* (PANEL, k) of bf16 or u8 */
-    float *step, *zero; /* (PANEL) */
+    uint8_t *values; /* (rows, k) of bf16 or u8 */
+    float *step, *zero; /* (rows) */
 } Operand;
 
 typedef struct {

@@ -12,7 +12,7 @@
 #include <omp.h>
 #include <stdlib.h>
 
-enum { GROUP = 128 }; /* tokens of a group */
+enum { GROUP = 128, STATES = 128 * 384 }; /* tokens of a group; values of states that pass products at once, to stay in the cache */
 
 typedef struct { /* in the order in which nn/served.py gives them */
     Product *product;
@@ -29,6 +29,7 @@ typedef struct {
     const int32_t *cu, *q_cu;
     const int64_t *rows; /* which tokens ask, or NULL: all */
     long width, heads, feed; /* multiples of 16 */
+    long panel; /* rows that pass products at once, a multiple of UNIT */
     float scale, eps;
     Way way;
 } Block;
@@ -42,9 +43,9 @@ typedef struct {
 
 /* What a thread works in. */
 typedef struct {
-    Operand states, inner; /* (PANEL, D), (PANEL, F) */
-    bf16 *activated; /* (PANEL, F), where it is to become whole numbers */
-    float *product, *sum; /* (PANEL, 64) or (PANEL, D), (PANEL, D) */
+    Operand states, inner; /* (panel, D), (panel, F) */
+    bf16 *activated; /* (panel, F), where it is to become whole numbers */
+    float *product, *sum; /* (panel, 64) or (panel, D), (panel, D) */
     int32_t *cu, *q_cu; /* the group's */
     char *attention;
 } Room;
@@ -107,7 +108,7 @@ static inline long token(const Block *s, const Group *g, long i)
     return s->rows == NULL ? g->first + i : s->rows[g->q_first + i];
 }
 
-/* Keys and values of the group's tokens from ``first`` on, at most PANEL; queries with them where all tokens ask. */
+/* Keys and values of the group's tokens from ``first`` on, at most a panel; queries with them where all tokens ask. */
 static void look(const Block *s, const Group *g, long first, long rows, const Room *room)
 {
     const Parts *p = s->parts;
@@ -134,7 +135,7 @@ static void attend(const Block *s, const Group *g, long sequence, long head, con
     attend_one(&shape, (Side){g->query, s->width, width}, key, value, g->seen, NULL, sequence, head, room->attention);
 }
 
-/* All behind attention, for the group's queries from ``first`` on, at most PANEL. */
+/* All behind attention, for the group's queries from ``first`` on, at most a panel. */
 static void feed(const Block *s, const Group *g, long first, long rows, const Room *room)
 {
     const Parts *p = s->parts;
@@ -169,7 +170,7 @@ static void feed(const Block *s, const Group *g, long first, long rows, const Ro
 /* One group through a block, by thread ``me`` of so many that share it; each looks again at the rows that it fed itself. */
 static void pass(const Block *s, const Group *g, const Room *room, long me, long team)
 {
-    const long rows = least(PANEL, up_to((g->tokens + team - 1) / team, UNIT));
+    const long rows = least(s->panel, up_to((g->tokens + team - 1) / team, UNIT));
     for (long i = me * rows; i < g->tokens; i += team * rows)
         look(s, g, i, least(rows, g->tokens - i), room);
     if (s->rows != NULL) {
@@ -224,22 +225,22 @@ static void pass_all(const Block *s, long layers, char *memory, const Room *room
 
 static size_t room_size(const Block *s, long sequences, long longest)
 {
-    const long rows = PANEL * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed * (1 + s->way.whole) + 16);
+    const long rows = s->panel * (6 * s->width + 4 * up_to(s->width, WIDE) + 2 * s->feed * (1 + s->way.whole) + 16);
     return up_to(rows + 8 * (sequences + 1), 64) + attend_room(longest, s->width / s->heads);
 }
 
 static Room room_in(char *memory, const Block *s, long sequences)
 {
     Room room = {.sum = (float *)memory};
-    room.product = room.sum + PANEL * s->width;
-    room.states.step = room.product + PANEL * up_to(s->width, WIDE);
-    room.states.zero = room.states.step + PANEL;
-    room.inner.step = room.states.zero + PANEL;
-    room.inner.zero = room.inner.step + PANEL;
-    room.states.values = (uint8_t *)(room.inner.zero + PANEL);
-    room.inner.values = room.states.values + PANEL * 2 * s->width;
-    room.activated = (bf16 *)(room.inner.values + PANEL * 2 * s->feed);
-    room.cu = (int32_t *)(room.activated + s->way.whole * PANEL * s->feed);
+    room.product = room.sum + s->panel * s->width;
+    room.states.step = room.product + s->panel * up_to(s->width, WIDE);
+    room.states.zero = room.states.step + s->panel;
+    room.inner.step = room.states.zero + s->panel;
+    room.inner.zero = room.inner.step + s->panel;
+    room.states.values = (uint8_t *)(room.inner.zero + s->panel);
+    room.inner.values = room.states.values + s->panel * 2 * s->width;
+    room.activated = (bf16 *)(room.inner.values + s->panel * 2 * s->feed);
+    room.cu = (int32_t *)(room.activated + s->way.whole * s->panel * s->feed);
     room.q_cu = room.cu + sequences + 1;
     room.attention = memory + up_to((char *)(room.q_cu + sequences + 1) - memory, 64);
     return room;
@@ -253,6 +254,7 @@ int serve_stack(
     const int32_t *q_cu, long sequences, long width, long heads, long feed, float scale, float eps, int threads)
 {
     long *starts = malloc(sizeof(long) * (sequences + 1)), groups = 0, longest = 0, size = 0, members = 0;
+    const long panel = most(UNIT, least(GROUP, STATES / width / UNIT * UNIT));
     Block *s = malloc(sizeof(Block) * layers);
     for (long b = 0; starts != NULL && b < sequences; b++) {
         if (b == 0 || cu[b + 1] - cu[starts[groups - 1]] > GROUP)
@@ -264,7 +266,7 @@ int serve_stack(
     for (long n = 0; s != NULL && n < layers; n++) {
         const int ends = n == layers - 1;
         s[n] = (Block){&parts[n], n ? y + (n - 1) * tokens * width : x, ends ? last : y + n * tokens * width, cu,
-                       ends ? q_cu : cu, ends ? rows : NULL, width, heads, feed, scale, eps,
+                       ends ? q_cu : cu, ends ? rows : NULL, width, heads, feed, panel, scale, eps,
                        {parts->product, parts->whole}};
     }
     char *memory = NULL;

@@ -8,6 +8,7 @@ compiler writes: AMX tiles or AVX-512 dot products, whatever the processor does 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskwright.errors import ConfigError
 from maskwright.machine import keep_buffers
 from maskwright.native import here, library
 from maskwright.nn.attend import named
@@ -46,14 +48,24 @@ def _plain(block: nn.Module) -> bool:
     if type(block) is not Block or not block.narrows:
         return False
     spec, norms = block.spec, (block.attend_norm, block.feed_norm)
-    plain = spec.activation == "gelu" and spec.bias and not spec.gated and not spec.cross and block.scale is None
+    layers = all(
+        type(m) is nn.Linear and "weight" in m._parameters for m in (block.qkv, block.out, block.up, block.down)
+    )
+    plain = (
+        layers and spec.activation == "gelu" and spec.bias and not spec.gated and not spec.cross and block.scale is None
+    )
     sizes = spec.width // spec.heads, spec.feed_forward
     return plain and all(isinstance(norm, nn.LayerNorm) for norm in norms) and not any(size % 16 for size in sizes)
 
 
 @lru_cache(maxsize=1)
 def _products() -> tuple[int, ...] | None:
-    """Addresses of torch's block products in bf16 and in int8, and of what gives their tiles back; None in a torch without."""
+    """Addresses of torch's block products in bf16 and in int8, and of what gives their tiles back; None in a torch without.
+
+    They end the process where they cannot serve, as they may where oneDNN was told to leave out instructions.
+    """
+    if "ONEDNN_MAX_CPU_ISA" in os.environ or "DNNL_MAX_CPU_ISA" in os.environ:
+        return None
     try:
         torch_cpu = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
         return tuple(ctypes.cast(torch_cpu[name], ctypes.c_void_p).value or 0 for name in _PRODUCTS)
@@ -85,6 +97,7 @@ class Served(Stack):
         self.blocks, self.norm = stack.blocks, stack.norm
         products = _products()
         assert products is not None
+        self._whole = factors is not None
         way = [products[0] if factors is None else products[1], products[2], int(factors is not None)]
         self._held = {number: _parts_of(stack.blocks[number], factors) for number in set(stack.order)}
         rows = [
@@ -105,6 +118,8 @@ class Served(Stack):
     ) -> list[Tensor]:
         """(T, D) -> layers + 1 tensors of (T, D), as of any stack; zeros for tokens of no sequence, or that nobody reads."""
         if not isinstance(layout, Ragged) or beside is not None or past is not None:
+            if self._whole:
+                raise ConfigError("precision int8 is for sequences laid end to end: take bf16 or fp32")
             return super().forward(x_TD, positions_T, layout, beside, past, read)
         x_TD = x_TD.float().contiguous()
         layers, (tokens, width) = len(self.order), x_TD.shape

@@ -15,11 +15,11 @@ __all__ = ["ServedEmbed", "serves_embed"]
 
 
 def serves_embed(embed: nn.Module) -> bool:
-    """Whether the kernel computes such embeddings: fp32 tables with a LayerNorm behind, neither waves nor a matrix."""
+    """Whether the kernel computes such embeddings: tables with a LayerNorm behind, neither waves nor a matrix."""
     if type(embed) is not Embed or not isinstance(embed.norm, nn.LayerNorm) or not isinstance(embed.widen, nn.Identity):
         return False
     plain = embed.factor == 1.0 and not embed.waves and embed.norm.bias is not None
-    return plain and embed.norm.weight.dtype == torch.float32 and len(embed.norm.weight) % 16 == 0 and here()
+    return plain and len(embed.norm.weight) % 16 == 0 and here()
 
 
 @lru_cache(maxsize=1)
@@ -43,19 +43,18 @@ class ServedEmbed(nn.Module):
     def forward(self, ids_T: Tensor, positions_T: Tensor, segments_T: Tensor) -> Tensor:
         """Three (T,) int64 tensors -> (T, D)."""
         (plain,) = self._plain
-        if ids_T.dim() != 1 or not (
-            ids_T.is_contiguous() and positions_T.is_contiguous() and segments_T.is_contiguous()
-        ):
+        numbers = all(each.dim() == 1 and each.dtype == torch.int64 for each in (ids_T, positions_T, segments_T))
+        given = *plain.parameters(), ids_T, positions_T, segments_T
+        tables = all(each.dtype == torch.float32 for each in plain.parameters())
+        if not numbers or not tables or not all(each.is_contiguous() for each in given):
             return self._by_torch(ids_T, positions_T, segments_T)
-        table, norm = plain.token.weight, plain.norm
+        norm = plain.norm
         assert isinstance(norm, nn.LayerNorm)
-        tokens, width = len(ids_T), table.shape[1]
-        y = table.new_empty(tokens, width)
+        y = norm.weight.new_empty(len(ids_T), len(norm.weight))
         place = (None, None, 0) if plain.position is None else _table(plain.position, positions_T)
         kind = (None, None, 0) if plain.segment is None else _table(plain.segment, segments_T)
-        into = norm.weight.data_ptr(), norm.bias.data_ptr(), y.data_ptr(), tokens, width, norm.eps
-        given = *_table(plain.token, ids_T), *place, plain.offset, *kind, *into
-        if _kernel()(*given, torch.get_num_threads()):
+        into = norm.weight.data_ptr(), norm.bias.data_ptr(), y.data_ptr(), *y.shape, norm.eps
+        if _kernel()(*_table(plain.token, ids_T), *place, plain.offset, *kind, *into, torch.get_num_threads()):
             return self._by_torch(ids_T, positions_T, segments_T)  # which says what is wrong
         return y
 
@@ -66,5 +65,5 @@ class ServedEmbed(nn.Module):
 
 def _table(table: nn.Embedding, numbers_T: Tensor) -> tuple[int, int | None, int]:
     """Of a single row all tokens take it, whatever their number."""
-    rows = table.num_embeddings
+    rows = len(table.weight)
     return table.weight.data_ptr(), numbers_T.data_ptr() if rows > 1 else None, rows

@@ -10,6 +10,7 @@ import copy
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,64 +31,73 @@ _COPIES: WeakKeyDictionary[nn.Module, tuple[_State, dict[torch.dtype, nn.Module]
 
 
 class _State:
-    """What tells whether matrices have changed: their places, their versions, and a few values.
+    """What tells whether a copy is still right: where the tensors are, their versions, and a few of their values.
 
     Values too, for torch's fused optimisers count no version.
     """
 
-    def __init__(self, weights: list[Tensor]) -> None:
-        self._places = [(w.data_ptr(), w._version) for w in weights]
-        flat = [w.detach().numpy().reshape(-1) for w in weights]
+    def __init__(self, net: nn.Module, tensors: list[Tensor]) -> None:
+        self._parts = net._modules.get("embed"), net._modules["stack"]
+        self._places = [(each.data_ptr(), each._version) for each in tensors]
+        flat = [each.detach().numpy().reshape(-1) for each in tensors]
         self._few = [values[:: max(1, len(values) // 3)] for values in flat]
-        self._were = [values.tolist() for values in self._few]
+        self._were = np.concatenate(self._few).tobytes()
 
-    def holds(self, weights: list[Tensor]) -> bool:
+    def holds(self, net: nn.Module, tensors: list[Tensor]) -> bool:
         """Whether these are the same, and as they were."""
-        same = self._places == [(w.data_ptr(), w._version) for w in weights]
-        return same and self._were == [values.tolist() for values in self._few]
+        same = self._parts == (net._modules.get("embed"), net._modules["stack"])
+        same = same and self._places == [(each.data_ptr(), each._version) for each in tensors]
+        return same and self._were == np.concatenate(self._few).tobytes()
 
 
 def serving(net: N, dtype: torch.dtype = torch.bfloat16) -> N:
     """Return a copy of a network, in evaluation mode, for products in bfloat16 or int8 without gradients.
 
-    It is the same one until the weights change.  The network itself where it has no ``stack`` of blocks, or where this machine
-    cannot; ConfigError where int8 is asked for and there is no kernel that takes its blocks.
+    It is the same one until the weights change.  The network itself where it has no ``stack`` of blocks, where somebody
+    listens to them by a hook, or where this machine cannot; ConfigError where int8 is asked for and there is no kernel that
+    takes its blocks.
     """
-    stack = getattr(net, "stack", None)
+    stack, embed = net._modules.get("stack"), net._modules.get("embed")
     blocks = [block for block in stack.blocks if _serves(block)] if isinstance(stack, Stack) else []
-    weights = [weight for block in blocks for weight in _matrices(block)]
-    if net in _COPIES and not _COPIES[net][0].holds(weights):
+    wholes = [each for each in (*blocks, embed) if each is not None]
+    parts = [part for whole in wholes for part in (whole, *whole._modules.values()) if part is not None]
+    heard = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+    if not blocks or heard or not torch.backends.mkldnn.enabled:
+        return _refused(net, dtype)
+    tensors: list[Tensor] = [p for part in parts for p in part._parameters.values() if p is not None]
+    if net in _COPIES and not _COPIES[net][0].holds(net, tensors):
         del _COPIES[net]
     if net in _COPIES and dtype in _COPIES[net][1]:
         return cast(N, _COPIES[net][1][dtype])
-    plain = all(w.device.type == "cpu" and w.dtype == torch.float32 for w in weights)
-    possible = bool(weights) and plain and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if dtype == torch.int8 and not (possible and serves(cast(Stack, stack))):
-        why = why_not() or "this model's blocks are others, or attention was named by hand"
-        raise ConfigError(
-            f"precision int8 is for BERT's kind of blocks, by the compiled kernels: {why}; take bf16 or fp32"
-        )
-    if not possible:
-        return net
+    plain = all(each.device.type == "cpu" and each.dtype == torch.float32 for each in tensors)
+    if not plain or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return _refused(net, dtype)
     assert isinstance(stack, Stack)
+    twins: dict[str, nn.Module] = {}
     if serves(stack):
-        twin: Stack = Served(stack, factors(net) if dtype == torch.int8 else None)
+        twins["stack"] = Served(stack, factors(net) if dtype == torch.int8 else None)
+    elif dtype == torch.int8:
+        return _refused(net, dtype)
     else:
-        twin = _with(stack, blocks=_packed(stack))
-    parts: dict[str, nn.Module] = {"stack": twin}
-    if serves_embed(net.get_submodule("embed")):
-        parts["embed"] = ServedEmbed(cast(Embed, net.embed))
-    _COPIES.setdefault(net, (_State(weights), {}))[1][dtype] = _with(net, **parts)
+        twins["stack"] = _with(stack, blocks=_packed(stack))
+    if isinstance(embed, Embed) and serves_embed(embed):
+        twins["embed"] = ServedEmbed(embed)
+    _COPIES.setdefault(net, (_State(net, tensors), {}))[1][dtype] = _with(net, **twins)
     return cast(N, _COPIES[net][1][dtype])
 
 
-def _matrices(block: nn.Module) -> list[Tensor]:
-    return [cast(Tensor, m._parameters["weight"]) for m in block._modules.values() if type(m) is nn.Linear]
+def _refused(net: N, dtype: torch.dtype) -> N:
+    if dtype != torch.int8:
+        return net
+    why = why_not() or "these are others, or are listened to, or attention was named by hand"
+    raise ConfigError(f"precision int8 is for BERT's kind of blocks, by the compiled kernels: {why}; take bf16 or fp32")
 
 
 def _serves(block: nn.Module) -> bool:
-    """Whether it takes its matrices as layers, and not apart."""
-    return isinstance(block, Block) and type(block).look is Block.look
+    """Whether it takes its matrices as layers, and not apart, and these are no others."""
+    plain = isinstance(block, Block) and type(block).look is Block.look
+    layers = [m for m in block._modules.values() if isinstance(m, nn.Linear)]
+    return plain and all(type(m) is nn.Linear and "weight" in m._parameters for m in layers)
 
 
 def _with(module: N, **parts: nn.Module) -> N:

@@ -136,8 +136,7 @@ def finetune_rows(
 
 def answer(done: Finetuned, rows: Rows, config: FinetuneConfig) -> NDArray[np.float32]:
     """Return the scores of further rows, (rows, C), computed as those of the dev rows were."""
-    dtype = machine.precision(config.train.precision, done.model.device)
-    return logits_of(done.model, rows.texts, dtype=dtype, length=config.length)
+    return logits_of(done.model, rows.texts, precision=config.train.precision, length=config.length)
 
 
 def search_rate(config: FinetuneConfig) -> RateSearch:
@@ -218,10 +217,10 @@ def _finetune(
     objective, loader = prepared(world, model, task, train_rows, config)
     steps = steps_of(train, loader, model, objective, config.out, world)
     loader = warmed_up(loader, steps, batch=train.batch_warmup, full_length=config.length)
-    truth, dtype = task.numbers(dev_rows), machine.precision(train.precision, model.device)
+    truth = task.numbers(dev_rows)
 
     def score() -> NDArray[np.float32]:
-        return logits_of(model, dev_rows.texts, dtype=dtype, length=config.length)
+        return logits_of(model, dev_rows.texts, precision=train.precision, length=config.length)
 
     def evaluate() -> Evaluation:
         logits = score()

@@ -181,10 +181,10 @@ def _start(
     }
 
 
-def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> Heldout:
+def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128, precision: str = "auto") -> Heldout:
     """Score the heads of a pre-trained model on a corpus; the baselines learn from one half and are scored on the other.
 
-    CheckpointError when the model has no head to score.
+    precision: of matrix products, as in ``Model.encode``.  CheckpointError when the model has no head to score.
     """
     pairs = [head for head in ("nsp", "sop") if head in model.net.heads][
         :1
@@ -203,5 +203,5 @@ def evaluate_on(model: Model, corpus: Path, *, seed: int, length: int = 128) -> 
         train=train.model_copy(update={"seed": seed}),
     )
     parts = Pretraining.of(config, model)
-    dtype = machine.precision(train.precision, parts.model.device)
+    dtype = machine.precision(precision, parts.model.device)
     return parts.evaluate(unigram_reference(parts.column, model.stored), dtype)
