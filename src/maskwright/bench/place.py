@@ -119,6 +119,8 @@ def _read(data: Path | None) -> list[str]:
 def _network(name: str, tokenizer: Tokenizer, given: Path | None, seed: int) -> Model:
     if given is not None and name in (*_CLASSIFY, "encoder"):
         model = load(given)
+        # What the folder advises for its vectors; a case says itself where texts are cut, to all sides.
+        model.tokenizer.max_length = model.spec.longest
     else:
         spec = family_of("bert").new_spec(vocabulary=_VOCABULARY, **_SIZES["minilm" if name == "encoder" else name])
         model = create(spec, tokenizer, seed=seed)
