@@ -1,5 +1,6 @@
 /* What the kernels share: bfloat16 to and from fp32, exp, and which values dropout keeps. */
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -41,6 +42,22 @@ static inline __m512 exp_ps(__m512 x)
     y = _mm512_fmadd_ps(y, rest, _mm512_set1_ps(6.9314718e-1f));
     y = _mm512_fmadd_ps(y, rest, _mm512_set1_ps(1.0f));
     return _mm512_scalef_ps(y, whole);
+}
+
+/* LayerNorm of a row in its place, whose values' sum is known, lane by lane; width is a multiple of 16. */
+static inline void norm_row(float *y, __m512 total, const float *gain, const float *shift, float eps, long width)
+{
+    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(total) / width);
+    __m512 squares = _mm512_setzero_ps();
+    for (long d = 0; d < width; d += 16) {
+        const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(y + d), mean);
+        squares = _mm512_fmadd_ps(off, off, squares);
+    }
+    const __m512 rstd = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / width + eps));
+    for (long d = 0; d < width; d += 16) {
+        const __m512 unit = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(y + d), mean), rstd);
+        _mm512_storeu_ps(y + d, _mm512_fmadd_ps(unit, _mm512_loadu_ps(gain + d), _mm512_loadu_ps(shift + d)));
+    }
 }
 
 /* Which of 32 values stay: 16-bit lanes of eight words of SplitMix64 (Steele et al. 2014), from word ``first`` of ``key`` on.

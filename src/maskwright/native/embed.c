@@ -1,8 +1,6 @@
 /* Embeddings as they serve: LayerNorm(token + position + segment), each row in one pass. */
 #include "common.h"
 
-#include <math.h>
-
 typedef struct {
     const float *rows;
     const int64_t *numbers; /* (T) which row, or NULL: the first */
@@ -35,7 +33,7 @@ int embed_rows(
 #pragma omp parallel for num_threads(threads) schedule(static) if (tokens > 256)
     for (long i = 0; i < tokens; i++) {
         float *to = y + i * width;
-        __m512 total = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+        __m512 total = _mm512_setzero_ps();
         for (long d = 0; d < width; d += 16) {
             __m512 sum = _mm512_loadu_ps(row_of(&tables[0], i, width) + d);
             for (int n = 1; n < 3; n++)
@@ -44,16 +42,7 @@ int embed_rows(
             _mm512_storeu_ps(to + d, sum);
             total = _mm512_add_ps(total, sum);
         }
-        const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(total) / width);
-        for (long d = 0; d < width; d += 16) {
-            const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(to + d), mean);
-            squares = _mm512_fmadd_ps(off, off, squares);
-        }
-        const __m512 rstd = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / width + eps));
-        for (long d = 0; d < width; d += 16) {
-            const __m512 unit = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(to + d), mean), rstd);
-            _mm512_storeu_ps(to + d, _mm512_fmadd_ps(unit, _mm512_loadu_ps(gain + d), _mm512_loadu_ps(shift + d)));
-        }
+        norm_row(to, total, gain, shift, eps, width);
     }
     return 0;
 }

@@ -8,7 +8,6 @@
  */
 #include "product.h"
 
-#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
@@ -84,22 +83,13 @@ static void add_norm(
     const float *shift, float *y)
 {
     const long width = s->width;
-    __m512 total = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+    __m512 total = _mm512_setzero_ps();
     for (long d = 0; d < width; d += 16) {
         const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(x + d), result(s->way, a, row, m, product + d, d));
         _mm512_storeu_ps(y + d, sum);
         total = _mm512_add_ps(total, sum);
     }
-    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(total) / width);
-    for (long d = 0; d < width; d += 16) {
-        const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(y + d), mean);
-        squares = _mm512_fmadd_ps(off, off, squares);
-    }
-    const __m512 rstd = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / width + s->eps));
-    for (long d = 0; d < width; d += 16) {
-        const __m512 unit = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(y + d), mean), rstd);
-        _mm512_storeu_ps(y + d, _mm512_fmadd_ps(unit, _mm512_loadu_ps(gain + d), _mm512_loadu_ps(shift + d)));
-    }
+    norm_row(y, total, gain, shift, s->eps, width);
 }
 
 /* Which token the group's query i is. */
